@@ -1,0 +1,77 @@
+/**
+ * The hub: who is here, on this node. Sessions by connection and by user,
+ * subscriptions by room. Pure bookkeeping; an empty set is deleted at once,
+ * because rooms and users come and go by the million.
+ */
+import type { Session, Subscription } from './session.ts';
+
+export class Hub {
+  readonly #sessions = new Map<string, Session>();
+  readonly #users = new Map<string, Set<Session>>();
+  readonly #rooms = new Map<string, Set<Subscription>>();
+
+  get connections(): number {
+    return this.#sessions.size;
+  }
+
+  get rooms(): number {
+    return this.#rooms.size;
+  }
+
+  add(session: Session): void {
+    this.#sessions.set(session.id, session);
+    const sessions = this.#users.get(session.user);
+    if (sessions) sessions.add(session);
+    else this.#users.set(session.user, new Set([session]));
+  }
+
+  /** Forgets the session and all its subscriptions; returns the rooms it was in. */
+  remove(session: Session): readonly string[] {
+    if (!this.#sessions.delete(session.id)) return [];
+    const sessions = this.#users.get(session.user);
+    sessions?.delete(session);
+    if (sessions?.size === 0) this.#users.delete(session.user);
+    const rooms = [...session.subscriptions.keys()];
+    for (const room of rooms) this.leave(session, room);
+    return rooms;
+  }
+
+  /** Makes the subscription the session's one and only in its room. */
+  join(subscription: Subscription): void {
+    const { session, room } = subscription;
+    this.leave(session, room);
+    session.subscriptions.set(room, subscription);
+    const members = this.#rooms.get(room);
+    if (members) members.add(subscription);
+    else this.#rooms.set(room, new Set([subscription]));
+  }
+
+  leave(session: Session, room: string): boolean {
+    const subscription = session.subscriptions.get(room);
+    if (!subscription) return false;
+    session.subscriptions.delete(room);
+    const members = this.#rooms.get(room);
+    members?.delete(subscription);
+    if (members?.size === 0) this.#rooms.delete(room);
+    return true;
+  }
+
+  session(connection: string): Session | undefined {
+    return this.#sessions.get(connection);
+  }
+
+  sessions(): Iterable<Session> {
+    return this.#sessions.values();
+  }
+
+  /** How many connections of the user this node holds. */
+  connectionsOf(user: string): number {
+    return this.#users.get(user)?.size ?? 0;
+  }
+
+  members(room: string): ReadonlySet<Subscription> {
+    return this.#rooms.get(room) ?? NOBODY;
+  }
+}
+
+const NOBODY: ReadonlySet<Subscription> = new Set();

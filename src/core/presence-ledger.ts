@@ -1,0 +1,141 @@
+/**
+ * What this node wants the presence store to say: how many of its connections
+ * each user has in each room, and with which state. Pure desired state; the
+ * writer (node/presence-writer.ts) makes the store agree, in any number of
+ * tries. Last value wins.
+ */
+import type { LeftReason } from './member.ts';
+
+/** One (room, user) this node answers for. */
+export interface Holding {
+  readonly room: string;
+  readonly user: string;
+  /** Live connections; 0 while the hold after a closed connection runs, or once the user is to be dropped. */
+  connections: number;
+  state: string;
+  /** The user changed its state and the store has not been told. */
+  stated: boolean;
+  /** Set when the user is to be dropped. */
+  leaving: LeftReason | undefined;
+  /** The store may disagree with the above. */
+  dirty: boolean;
+  /** Closed connections are held until this moment (Clock.now()), so that a reload shows nothing. */
+  heldUntilMs: number | undefined;
+}
+
+export const NO_STATE = '{}';
+
+export class PresenceLedger {
+  readonly #rooms = new Map<string, Map<string, Holding>>();
+
+  get(room: string, user: string): Holding | undefined {
+    return this.#rooms.get(room)?.get(user);
+  }
+
+  /** One more connection of the user. A state given replaces the old one. */
+  enter(room: string, user: string, state: string | undefined): Holding {
+    const holding = this.get(room, user) ?? this.#create(room, user);
+    const isNew = holding.connections === 0 && holding.heldUntilMs === undefined;
+    // Who left and comes back is new: the state ended with the membership.
+    if (holding.leaving) holding.state = NO_STATE;
+    holding.connections += 1;
+    holding.heldUntilMs = undefined;
+    holding.leaving = undefined;
+    if (isNew) holding.dirty = true;
+    if (state !== undefined) this.state(holding, state);
+    return holding;
+  }
+
+  state(holding: Holding, state: string): void {
+    holding.state = state;
+    holding.stated = true;
+    holding.dirty = true;
+  }
+
+  /** Another node's connection of the user changed the state: a later rebuild must write the newest. */
+  heardState(room: string, user: string, state: string): void {
+    const holding = this.get(room, user);
+    if (holding && !holding.stated) holding.state = state;
+  }
+
+  /** One connection fewer. The last one to go by `leave` ends membership at once. */
+  leave(room: string, user: string, reason: LeftReason): Holding | undefined {
+    const holding = this.#without(room, user);
+    if (holding && holding.connections === 0) this.#drop(holding, reason);
+    return holding;
+  }
+
+  /** One connection fewer, by a closed socket: the last one is held until `untilMs`. */
+  close(room: string, user: string, untilMs: number): Holding | undefined {
+    const holding = this.#without(room, user);
+    if (holding && holding.connections === 0) holding.heldUntilMs = untilMs;
+    return holding;
+  }
+
+  /** The hold of a closed connection ended without the user coming back. */
+  expire(holding: Holding): void {
+    if (holding.connections > 0 || holding.heldUntilMs === undefined) return;
+    this.#drop(holding, 'closed');
+  }
+
+  /** The store was told to drop the user and nothing changed since. */
+  forget(holding: Holding): void {
+    const users = this.#rooms.get(holding.room);
+    if (users?.get(holding.user) !== holding) return;
+    users.delete(holding.user);
+    if (users.size === 0) this.#rooms.delete(holding.room);
+  }
+
+  /** The store may have forgotten everything: all of it is to be written again. A state is not "changed" by that. */
+  markAllDirty(): readonly Holding[] {
+    const all: Holding[] = [];
+    for (const users of this.#rooms.values()) {
+      for (const holding of users.values()) {
+        holding.dirty = true;
+        all.push(holding);
+      }
+    }
+    return all;
+  }
+
+  rooms(): Iterable<string> {
+    return this.#rooms.keys();
+  }
+
+  /** The users of a room that this node says are present, those in their hold included. */
+  present(room: string): ReadonlySet<string> {
+    const users = new Set<string>();
+    for (const holding of this.#rooms.get(room)?.values() ?? []) if (!holding.leaving) users.add(holding.user);
+    return users;
+  }
+
+  #create(room: string, user: string): Holding {
+    const holding: Holding = {
+      room,
+      user,
+      connections: 0,
+      state: NO_STATE,
+      stated: false,
+      leaving: undefined,
+      dirty: false,
+      heldUntilMs: undefined,
+    };
+    const users = this.#rooms.get(room);
+    if (users) users.set(user, holding);
+    else this.#rooms.set(room, new Map([[user, holding]]));
+    return holding;
+  }
+
+  #without(room: string, user: string): Holding | undefined {
+    const holding = this.get(room, user);
+    if (!holding || holding.connections === 0) return undefined;
+    holding.connections -= 1;
+    return holding;
+  }
+
+  #drop(holding: Holding, reason: LeftReason): void {
+    holding.heldUntilMs = undefined;
+    holding.leaving = reason;
+    holding.dirty = true;
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * What a node knows of one connection after its first frame: who it is, the
+ * rooms it is in, its budgets. Pure state; use cases in node/ change it.
+ */
+import type { Connection } from './connection.ts';
+import { PerMinute, SecondsInRow, TokenBucket } from './rate-limit.ts';
+import { RoomQueue } from './room-queue.ts';
+
+export type PresenceMode = 'full' | 'count' | 'none';
+
+/** One connection in one room. A new join of the same room makes a new subscription. */
+export interface Subscription {
+  readonly session: Session;
+  readonly room: string;
+  readonly presence: PresenceMode;
+  /** Presence frames with a version below it are already contained in the `joined` reply. */
+  presenceFrom: number;
+}
+
+export interface SessionLimits {
+  readonly limitPublishPerSecond: number;
+  readonly limitPublishBurst: number;
+  readonly limitJoinsPerSecond: number;
+  readonly limitJoinsBurst: number;
+  readonly limitBadFramesPerMinute: number;
+}
+
+export class Session {
+  readonly connection: Connection;
+  readonly user: string;
+  /** False for the `anon-…` names the server makes up: nobody can ask for their online state, so none is kept. */
+  readonly named: boolean;
+  readonly subscriptions = new Map<string, Subscription>();
+  readonly queue = new RoomQueue();
+  readonly publishes: TokenBucket;
+  readonly joins: TokenBucket;
+  readonly refusals = new SecondsInRow();
+  readonly badFrames: PerMinute;
+  /** Joins under way count as rooms: without it a burst of joins passes the limit. */
+  joining = 0;
+  /** Told `status down` and not yet `up`. */
+  toldDown = false;
+  closed = false;
+
+  constructor(connection: Connection, user: string, named: boolean, limits: SessionLimits, now: number) {
+    this.connection = connection;
+    this.user = user;
+    this.named = named;
+    this.publishes = new TokenBucket(limits.limitPublishPerSecond, limits.limitPublishBurst, now);
+    this.joins = new TokenBucket(limits.limitJoinsPerSecond, limits.limitJoinsBurst, now);
+    this.badFrames = new PerMinute(limits.limitBadFramesPerMinute);
+  }
+
+  get id(): string {
+    return this.connection.id;
+  }
+}
