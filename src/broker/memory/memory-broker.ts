@@ -1,0 +1,155 @@
+/**
+ * The embedded broker: everything `Broker` promises, in one process and
+ * without Redis. A call takes effect before it returns, so the order of the
+ * calls is the order of the store; lanes need no queue and an outcome is never
+ * unknown. What it does not do: it outlives nothing. A restart loses every room,
+ * and clients that come back are told `lost`.
+ */
+import type {
+  Broker,
+  BrokerEvents,
+  BrokerHealth,
+  HistoryPage,
+  HistoryQuery,
+  PublishRequest,
+  ReadResult,
+  Receipt,
+  Signal,
+} from '../broker.ts';
+import { BrokerError } from '../broker.ts';
+import type { PresenceStore } from '../presence.ts';
+import type { Clock, Random, Timer } from '../../core/clock.ts';
+import type { Position } from '../../protocol/position.ts';
+import { EventBus } from './event-bus.ts';
+import { MemoryPresence } from './memory-presence.ts';
+import { OnceKeys } from './once-keys.ts';
+import type { RoomStoreSettings } from './room-store.ts';
+import { RoomStore } from './room-store.ts';
+
+export interface MemoryBrokerSettings extends RoomStoreSettings {
+  readonly onceTtlMs: number;
+}
+
+export interface MemoryBrokerOptions {
+  readonly settings: MemoryBrokerSettings;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** How often the forgotten is taken away; only memory waits for it, never an answer. */
+const SWEEP_INTERVAL_MS = 1_000;
+/** Expired keys taken away in one sweep. */
+const ONCE_KEYS_PER_SWEEP_MAX = 5_000;
+/** A body may hold back this many times its own size of memory, by being a slice of something bigger. */
+const PINNED_FACTOR_MAX = 2;
+
+/** The two ports over one store: presence changes are told through the events of the broker. */
+export function createMemoryBroker(options: MemoryBrokerOptions): {
+  broker: Broker;
+  presence: PresenceStore;
+} {
+  const { settings, clock, random } = options;
+  const bus = new EventBus();
+  const rooms = new RoomStore({ settings, clock, random, isHeard: (room) => bus.hears(room) });
+  const onceKeys = new OnceKeys({ clock, ttlMs: settings.onceTtlMs });
+  return {
+    broker: new MemoryBroker({ bus, rooms, onceKeys, clock }),
+    presence: new MemoryPresence({ bus, rooms, clock }),
+  };
+}
+
+interface MemoryBrokerParts {
+  readonly bus: EventBus;
+  readonly rooms: RoomStore;
+  readonly onceKeys: OnceKeys;
+  readonly clock: Clock;
+}
+
+export class MemoryBroker implements Broker {
+  readonly #bus: EventBus;
+  readonly #rooms: RoomStore;
+  readonly #onceKeys: OnceKeys;
+  readonly #clock: Clock;
+  #sweeper: Timer | null = null;
+
+  constructor(parts: MemoryBrokerParts) {
+    this.#bus = parts.bus;
+    this.#rooms = parts.rooms;
+    this.#onceKeys = parts.onceKeys;
+    this.#clock = parts.clock;
+  }
+
+  start(events: BrokerEvents): void {
+    this.#sweeper ??= this.#clock.every(SWEEP_INTERVAL_MS, () => {
+      this.#rooms.sweep();
+      this.#onceKeys.forgetExpired(ONCE_KEYS_PER_SWEEP_MAX);
+    });
+    this.#bus.open(events);
+  }
+
+  async stop(): Promise<void> {
+    this.#sweeper?.cancel();
+    this.#sweeper = null;
+    this.#bus.close();
+  }
+
+  async subscribe(room: string): Promise<void> {
+    this.#mustBeOpen();
+    this.#bus.hear(room);
+  }
+
+  async unsubscribe(room: string): Promise<void> {
+    // Its time to live begins now: without this a room heard in silence for a day would be gone at once.
+    if (this.#rooms.peek(room)) this.#rooms.use(room);
+    this.#bus.ignore(room);
+  }
+
+  async publish(request: PublishRequest): Promise<Receipt> {
+    this.#mustBeOpen();
+    const { user, key } = request;
+    const room = this.#rooms.use(request.room);
+    const { epoch } = room.log;
+    const first = key === undefined ? undefined : this.#onceKeys.find(room.name, epoch, user, key);
+    if (first) return { epoch, seq: first.seq, duplicate: true };
+    const entry = this.#rooms.append(room, ownMemory(request.body));
+    // Remembered before it is told: a listener that publishes the key again at once must find it.
+    if (key !== undefined) this.#onceKeys.remember(room.name, user, key, { epoch, seq: entry.seq });
+    this.#bus.message(room.name, epoch, entry);
+    return { epoch, seq: entry.seq, duplicate: false };
+  }
+
+  signal(room: string, signal: Signal): void {
+    this.#bus.signal(room, signal);
+  }
+
+  async read(room: string, since: Position | null, limit: number): Promise<ReadResult> {
+    this.#mustBeOpen();
+    const { log, presenceVersion } = this.#rooms.use(room);
+    return { ...log.read(since, limit), presenceVersion };
+  }
+
+  async history(room: string, query: HistoryQuery): Promise<HistoryPage> {
+    this.#mustBeOpen();
+    return this.#rooms.use(room).log.history(query);
+  }
+
+  health(): BrokerHealth {
+    return { status: 'disabled' };
+  }
+
+  #mustBeOpen(): void {
+    if (!this.#bus.isOpen) throw new BrokerError('unavailable', 'the broker is not running');
+  }
+}
+
+/**
+ * The body as memory of its own. A small Buffer is a slice of a pool and a
+ * parsed frame a slice of what the socket read: kept as they are, a few bytes
+ * of history would hold back kilobytes each.
+ */
+function ownMemory(body: Buffer): Buffer {
+  if (body.buffer.byteLength <= body.length * PINNED_FACTOR_MAX) return body;
+  const copy = Buffer.allocUnsafeSlow(body.length);
+  body.copy(copy);
+  return copy;
+}

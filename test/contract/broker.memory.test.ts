@@ -1,0 +1,5 @@
+/** The embedded broker keeps the contract of brokers. */
+import { brokerContract } from './broker.contract.ts';
+import { setupMemory } from './memory-setup.ts';
+
+brokerContract('in memory', setupMemory, { health: 'disabled', runs: 300 });
