@@ -1,0 +1,232 @@
+/**
+ * Publishes, in lanes: one per connection and room, so that a publisher's
+ * messages keep their order while different lanes share the link freely. Every
+ * publish carries an idempotency key (the client's, or one minted here), which
+ * is what makes sending it again after an unknown outcome safe. The rules of a
+ * lane are in lane.ts; here they meet the link, the clock and the script.
+ */
+import type { Clock, Random, Timer } from '../../core/clock.ts';
+import { BrokerError, type PublishRequest, type Receipt } from '../broker.ts';
+import type { CommandLink, ScriptCall } from './command-link.ts';
+import { encodeLogged } from './envelope.ts';
+import type { Keys } from './keys.ts';
+import { Lane, type Pending, type Settlement } from './lane.ts';
+import type { Outcome } from './outcome.ts';
+import { answerOf, wantsPause } from './publish-answer.ts';
+
+export interface PublisherSettings {
+  readonly redisDeadlineMs: number;
+  readonly retryBudgetMs: number;
+  readonly onceTtlMs: number;
+  readonly historyMessages: number;
+  readonly historyTtlS: number;
+  readonly metaTtlS: number;
+  /** Publishes of one lane without an answer; 0: no limit. */
+  readonly limitInFlight: number;
+}
+
+export interface PublisherOptions {
+  readonly settings: PublisherSettings;
+  readonly link: Pick<CommandLink, 'usable' | 'deadlineIn' | 'sendBatch' | 'flush' | 'onUsable'>;
+  readonly keys: Pick<Keys, 'meta' | 'log' | 'once' | 'channel'>;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+interface Publish extends Pending {
+  readonly request: PublishRequest;
+  readonly key: string;
+  readonly logged: Buffer;
+  readonly resolve: (receipt: Receipt) => void;
+  readonly reject: (error: BrokerError) => void;
+}
+
+interface LaneState {
+  readonly name: string;
+  readonly lane: Lane<Publish, Receipt>;
+  /** After a refusal that decides nothing yet: Redis is asked again after a pause, not in a loop. */
+  pause: Timer | undefined;
+}
+
+/** Payloads waiting in all lanes together; above it publishes are refused. 64 MiB is seconds of a node's traffic. */
+export const WAITING_BYTES_MAX = 64 * 1024 * 1024;
+/** What a waiting publish costs beside its payload. */
+const PUBLISH_OVERHEAD_BYTES = 512;
+const RETRY_PAUSE_MS = 50;
+/** How exactly a retry budget ends. */
+const GIVE_UP_EVERY_MS = 100;
+
+export class Publisher {
+  readonly #options: PublisherOptions;
+  /** Without empty ones: a lane is forgotten as soon as nothing waits in it. */
+  readonly #lanes = new Map<string, LaneState>();
+  readonly #due = new Set<LaneState>();
+  /** Nobody can guess it, so no client's key can meet a minted one; nor can anybody foresee an epoch. */
+  readonly #secret: string;
+  #minted = 0;
+  #waitingBytes = 0;
+  #turnAsked = false;
+  #down: string | undefined;
+  #stopping: string | undefined;
+  #sweep: Timer | undefined;
+  #whenEmpty: (() => void) | undefined;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+    this.#secret = options.random.token();
+    options.link.onUsable((usable) => {
+      if (usable) for (const state of this.#lanes.values()) this.#ask(state);
+    });
+  }
+
+  start(): void {
+    this.#sweep ??= this.#options.clock.every(GIVE_UP_EVERY_MS, () => this.#giveUp());
+  }
+
+  publish(request: PublishRequest): Promise<Receipt> {
+    const { settings, clock } = this.#options;
+    const away = this.#stopping ?? this.#down;
+    if (away !== undefined) return refused('unavailable', away);
+    // No name contains a newline, so two pairs cannot share a lane.
+    const name = `${request.lane}\n${request.room}`;
+    const state = this.#lanes.get(name) ?? { name, lane: new Lane<Publish, Receipt>(), pause: undefined };
+    if (settings.limitInFlight > 0 && state.lane.size >= settings.limitInFlight) {
+      return refused(
+        'rate_limited',
+        `${settings.limitInFlight} publishes of this connection wait in the room`,
+      );
+    }
+    const bytes = request.body.length + PUBLISH_OVERHEAD_BYTES;
+    if (this.#waitingBytes + bytes > WAITING_BYTES_MAX)
+      return refused('unavailable', 'too much waits for Redis');
+    this.#waitingBytes += bytes;
+    this.#lanes.set(name, state);
+    return new Promise((resolve, reject) => {
+      state.lane.add({
+        request,
+        key: request.key ?? `~${this.#mint()}`,
+        logged: encodeLogged(request.body),
+        bytes,
+        giveUpMs: clock.now() + settings.retryBudgetMs,
+        resolve,
+        reject,
+      });
+      this.#ask(state);
+    });
+  }
+
+  /** Whether publishes are refused at once. Going down refuses also what waits and was certainly not applied. */
+  setDown(down: boolean): void {
+    this.#down = down ? 'Redis is away' : undefined;
+    if (this.#down === undefined) return;
+    for (const state of this.#lanes.values()) this.#settle(state, state.lane.refuseWaiting(this.#down));
+  }
+
+  /** Resolves when nothing waits any more, at the latest after `withinMs`. New publishes are refused from now on. */
+  finish(withinMs: number): Promise<void> {
+    this.#stopping = 'the node is stopping';
+    if (this.#lanes.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.#options.clock.after(withinMs, resolve);
+      this.#whenEmpty = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  /** Ends everything that still waits with what is known of it. */
+  stop(): void {
+    this.#sweep?.cancel();
+    this.#stopping = 'the node has stopped';
+    for (const state of this.#lanes.values()) {
+      state.pause?.cancel();
+      this.#settle(state, state.lane.giveUp(Number.POSITIVE_INFINITY));
+    }
+  }
+
+  /** Lanes leave together at the end of the turn, so that publishes of one turn share a batch. */
+  #ask(state: LaneState): void {
+    this.#due.add(state);
+    if (this.#turnAsked) return;
+    this.#turnAsked = true;
+    this.#options.clock.afterTurn(() => {
+      this.#turnAsked = false;
+      const due = [...this.#due];
+      this.#due.clear();
+      for (const lane of due) this.#sendNext(lane);
+      this.#options.link.flush();
+    });
+  }
+
+  #sendNext(state: LaneState): void {
+    const { link, clock, settings } = this.#options;
+    if (!link.usable || state.pause !== undefined) return;
+    const batch = state.lane.take();
+    const [first] = batch;
+    if (first === undefined) return;
+    // One deadline for all, the oldest one's: none of them may land after an earlier one has expired,
+    // and nothing lands after its caller gave up.
+    const leftMs = Math.min(settings.redisDeadlineMs, Math.max(0, first.giveUpMs - clock.now()));
+    const deadline = link.deadlineIn(leftMs);
+    const calls = batch.map((publish) => this.#call(publish, deadline));
+    void link.sendBatch('publish', calls).then((outcomes) => this.#answered(state, outcomes));
+  }
+
+  #call({ request, key, logged }: Publish, deadline: string): ScriptCall {
+    const { keys, settings } = this.#options;
+    const { room, user } = request;
+    return {
+      keys: [keys.meta(room), keys.log(room), keys.once(room, user, key)],
+      args: [
+        logged,
+        keys.channel(room),
+        'PUBLISH',
+        String(settings.onceTtlMs),
+        String(settings.historyMessages),
+        String(settings.historyTtlS),
+        String(settings.metaTtlS),
+        this.#mint(),
+        deadline,
+      ],
+    };
+  }
+
+  #answered(state: LaneState, outcomes: readonly Outcome[]): void {
+    const answers = outcomes.map(answerOf);
+    this.#settle(state, state.lane.answered(answers));
+    if (state.lane.size === 0) return;
+    if (outcomes.some((outcome, index) => wantsPause(outcome, answers[index]))) {
+      state.pause = this.#options.clock.after(RETRY_PAUSE_MS, () => {
+        state.pause = undefined;
+        this.#ask(state);
+      });
+    } else this.#ask(state);
+  }
+
+  #giveUp(): void {
+    const nowMs = this.#options.clock.now();
+    for (const state of this.#lanes.values()) this.#settle(state, state.lane.giveUp(nowMs));
+  }
+
+  #settle(state: LaneState, settlements: readonly Settlement<Publish, Receipt>[]): void {
+    for (const { publish, ending } of settlements) {
+      this.#waitingBytes -= publish.bytes;
+      if (ending.kind === 'applied') publish.resolve(ending.value);
+      else publish.reject(new BrokerError(ending.kind, ending.message));
+    }
+    if (state.lane.size > 0) return;
+    state.pause?.cancel();
+    this.#lanes.delete(state.name);
+    if (this.#lanes.size === 0) this.#whenEmpty?.();
+  }
+
+  #mint(): string {
+    this.#minted += 1;
+    return `${this.#secret}.${this.#minted.toString(36)}`;
+  }
+}
+
+function refused(code: 'unavailable' | 'rate_limited', message: string): Promise<never> {
+  return Promise.reject(new BrokerError(code, message));
+}

@@ -1,0 +1,106 @@
+/**
+ * Reads what a room keeps: the range after a position, or a page of history. A
+ * room that does not exist yet is created by the first who looks, so that a
+ * joiner has a position to come back with; a room that is held is kept alive.
+ */
+import type { Clock, Random, Timer } from '../../core/clock.ts';
+import type { Logger } from '../../core/logger.ts';
+import type { Position } from '../../protocol/position.ts';
+import { BrokerError, type HistoryPage, type HistoryQuery, type ReadResult } from '../broker.ts';
+import type { Keys } from './keys.ts';
+import type { ReadQueue } from './read-queue.ts';
+import { decodeHistory, decodeRead, readArguments, type Absent, type Decoded } from './read-reply.ts';
+import type { ScriptName } from './scripts.ts';
+
+export interface RoomReaderOptions {
+  readonly settings: { readonly metaTtlS: number };
+  readonly queue: Pick<ReadQueue, 'run'>;
+  readonly keys: Pick<Keys, 'meta' | 'log'>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Entries of an unknown format were met. */
+  readonly unreadable: (room: string, count: number) => void;
+  /** The rooms to keep alive. */
+  readonly heldRooms: () => readonly string[];
+}
+
+/** Every held room's meta is refreshed this often; its TTL is a day. */
+export const REFRESH_MS = 60_000;
+/** The refresh of all rooms is spread over as many pages. */
+const REFRESH_PAGES = 60;
+/** A room is created twice only if its meta vanished between creating and reading. */
+const CREATE_TRIES_MAX = 3;
+
+export class RoomReader {
+  readonly #options: RoomReaderOptions;
+  #refreshing: Timer | undefined;
+  #toRefresh: readonly string[] = [];
+  #refreshed = 0;
+  #page = 0;
+
+  constructor(options: RoomReaderOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#refreshing = this.#options.clock.every(REFRESH_MS / REFRESH_PAGES, () => this.#refreshPage());
+  }
+
+  stop(): void {
+    this.#refreshing?.cancel();
+  }
+
+  read(room: string, since: Position | null, limit: number): Promise<ReadResult> {
+    return this.#created(room, 'read', readArguments(since, limit), decodeRead);
+  }
+
+  history(room: string, { before, after, limit }: HistoryQuery): Promise<HistoryPage> {
+    const args = [before, after, limit].map((bound) => (bound === undefined ? '' : String(bound)));
+    return this.#created(room, 'history', args, decodeHistory);
+  }
+
+  async #created<Result>(
+    room: string,
+    script: ScriptName,
+    args: readonly string[],
+    decode: (reply: unknown) => Decoded<Result> | Absent,
+  ): Promise<Result> {
+    const { queue, keys } = this.#options;
+    const roomKeys = [keys.meta(room), keys.log(room)];
+    for (let tries = 1; tries <= CREATE_TRIES_MAX; tries += 1) {
+      const decoded = decode(await queue.run(script, roomKeys, args));
+      if (decoded !== 'absent') {
+        if (decoded.unreadable > 0) this.#options.unreadable(room, decoded.unreadable);
+        return decoded.result;
+      }
+      await this.#init(room);
+    }
+    throw new BrokerError('unavailable', 'the room vanishes as soon as it is created');
+  }
+
+  #init(room: string): Promise<unknown> {
+    const { queue, keys, random, settings } = this.#options;
+    return queue.run('init', [keys.meta(room), keys.log(room)], [random.token(), String(settings.metaTtlS)]);
+  }
+
+  /** Each second one page, so that a node with 10,000 rooms adds a steady trickle instead of a burst a minute. */
+  #refreshPage(): void {
+    if (this.#page === 0) {
+      this.#toRefresh = this.#options.heldRooms();
+      this.#refreshed = 0;
+    }
+    this.#page = (this.#page + 1) % REFRESH_PAGES;
+    const until = this.#page === 0 ? this.#toRefresh.length : this.#pageEnd();
+    for (const room of this.#toRefresh.slice(this.#refreshed, until)) {
+      this.#init(room).catch((error: unknown) => {
+        this.#options.logger.debug({ reason: String(error) }, 'a room was not kept alive this time');
+      });
+    }
+    this.#refreshed = until;
+  }
+
+  #pageEnd(): number {
+    return Math.ceil((this.#toRefresh.length * this.#page) / REFRESH_PAGES);
+  }
+}
