@@ -1,0 +1,158 @@
+/**
+ * What a joiner missed: everything after its position, or the newest n, up to
+ * exactly the position the room is at on this node in the turn in which the
+ * answer is made. From the ring where it reaches back far enough, else from the
+ * store, where all who ask from one position share one read. Never partial: it
+ * is everything, or the reason why not. RELIABILITY 3.4.
+ */
+import { type Broker, BrokerError } from '../broker/broker.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Entry, ReadResult } from '../core/entry.ts';
+import type { RoomStream } from '../core/room-stream.ts';
+import { SingleFlight } from '../core/single-flight.ts';
+import { type JoinReason, type Position, samePosition } from '../protocol/position.ts';
+import type { Relay } from './relay.ts';
+
+export interface CatchUpSettings {
+  readonly joinMessages: number;
+  readonly joinBytes: number;
+  /** How long a join may wait for its room to be live. */
+  readonly redisDeadlineMs: number;
+}
+
+export type Wanted = { readonly since: Position } | { readonly newest: number };
+
+/** `at`: the room's position; `entries` end there. `reason`: why continuity from `since` could not be given. */
+export interface Missed {
+  readonly at: Position;
+  readonly entries: readonly Entry[];
+  readonly reason?: JoinReason;
+}
+
+/** What the store said, to be joined with what was heard meanwhile. */
+type Stored =
+  | { readonly reason: JoinReason }
+  | { readonly epoch: string; readonly after: number; readonly entries: readonly Entry[] };
+
+const TRIES = 3;
+
+export class CatchUp {
+  readonly #broker: Broker;
+  readonly #relay: Relay;
+  readonly #clock: Clock;
+  readonly #settings: CatchUpSettings;
+  readonly #reads = new SingleFlight<ReadResult>();
+  readonly #pages = new SingleFlight<Stored>();
+
+  constructor(broker: Broker, relay: Relay, clock: Clock, settings: CatchUpSettings) {
+    this.#broker = broker;
+    this.#relay = relay;
+    this.#clock = clock;
+    this.#settings = settings;
+  }
+
+  /**
+   * Makes sure the answer can be given, then calls `attach` with it, in one turn
+   * of the event loop with the state it was made from: nothing can be heard in
+   * between. Rejects with `unavailable`.
+   */
+  async missed<T>(room: string, wanted: Wanted, attach: (missed: Missed) => T): Promise<T> {
+    for (let attempt = 0; attempt < TRIES; attempt += 1) {
+      await this.#live(room, () => true);
+      const fromRing = this.#assemble(room, wanted, undefined);
+      if (fromRing) return attach(fromRing);
+      const stored = await this.#fromStore(room, wanted);
+      // A client may be ahead of this node by messages still on their way here: it must not get them twice.
+      if ('since' in wanted && !('reason' in stored)) {
+        const { since } = wanted;
+        await this.#live(room, (cursor) => cursor.epoch !== since.epoch || cursor.seq >= since.seq);
+      } else {
+        await this.#live(room, () => true);
+      }
+      const missed = this.#assemble(room, wanted, stored);
+      if (missed) return attach(missed);
+    }
+    throw new BrokerError('unavailable', `room "${room}" changes too fast to be joined just now; join again`);
+  }
+
+  /** In one turn: what the store gave, cut or completed to the room's present position. Undefined where a hole is left. */
+  #assemble(room: string, wanted: Wanted, stored: Stored | undefined): Missed | undefined {
+    const stream = this.#relay.stream(room);
+    const at = stream?.cursor;
+    if (!stream?.live || !at) return undefined;
+    if (stored && 'reason' in stored) return { at, entries: [], reason: stored.reason };
+    const entries = stored ? extended(stream, at, stored) : fromRing(stream, at, wanted);
+    if (!entries) return undefined;
+    if ('newest' in wanted) return { at, entries: this.#newestThatFit(entries, wanted.newest) };
+    const tooFar = entries.length > this.#settings.joinMessages || bytesOf(entries) > this.#settings.joinBytes;
+    return tooFar ? { at, entries: [], reason: 'too_far' } : { at, entries };
+  }
+
+  /** "The last n" promises no continuity, so where they are too big for one reply fewer are given. */
+  #newestThatFit(entries: readonly Entry[], count: number): readonly Entry[] {
+    let bytes = 0;
+    let first = entries.length;
+    while (first > 0 && entries.length - first < count) {
+      bytes += entries[first - 1]?.body.length ?? 0;
+      if (bytes > this.#settings.joinBytes) break;
+      first -= 1;
+    }
+    return entries.slice(first);
+  }
+
+  async #fromStore(room: string, wanted: Wanted): Promise<Stored> {
+    if ('newest' in wanted) return this.#pages.run(`${room} ${wanted.newest}`, () => this.#newest(room, wanted.newest));
+    const { since } = wanted;
+    const result = await this.#reads.run(`${room} ${since.epoch} ${since.seq}`, () =>
+      this.#broker.read(room, since, this.#settings.joinMessages),
+    );
+    if (result.verdict === 'ok') return { epoch: result.epoch, after: since.seq, entries: result.entries };
+    if (result.verdict === 'more') return { reason: 'too_far' };
+    if (result.verdict === 'fresh') throw new Error('a read from a position was answered without one');
+    return { reason: result.verdict };
+  }
+
+  async #newest(room: string, limit: number): Promise<Stored> {
+    const page = await this.#broker.history(room, { limit });
+    return { epoch: page.epoch, after: page.seq - page.entries.length, entries: page.entries };
+  }
+
+  /** Waits until the room is live and its cursor is as wanted. */
+  #live(room: string, enough: (cursor: Position) => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let stop: () => void = () => undefined;
+      const timer = this.#clock.after(this.#settings.redisDeadlineMs, () => {
+        stop();
+        reject(new BrokerError('unavailable', `room "${room}" is catching up with Redis; join again`));
+      });
+      stop = this.#relay.whenLive(room, enough, () => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+}
+
+function fromRing(stream: RoomStream, at: Position, wanted: Wanted): readonly Entry[] | undefined {
+  if ('since' in wanted) return samePosition(wanted.since, at) ? [] : stream.ring.after(wanted.since);
+  if (wanted.newest === 0 || at.seq === 0) return [];
+  return stream.ring.after({ epoch: at.epoch, seq: Math.max(0, at.seq - wanted.newest) });
+}
+
+/** Entries of the store up to exactly `at`: cut where the store is ahead of this node, completed from the ring where it is behind. */
+function extended(stream: RoomStream, at: Position, stored: Extract<Stored, { epoch: string }>): readonly Entry[] | undefined {
+  if (stored.epoch !== at.epoch) return undefined;
+  const last = stored.entries[stored.entries.length - 1]?.seq ?? stored.after;
+  if (last === at.seq) return stored.entries;
+  if (last > at.seq) {
+    return stored.after > at.seq ? undefined : stored.entries.filter((entry) => entry.seq <= at.seq);
+  }
+  const rest = stream.ring.after({ epoch: at.epoch, seq: last });
+  return rest && [...stored.entries, ...rest];
+}
+
+function bytesOf(entries: readonly Entry[]): number {
+  let bytes = 0;
+  for (const entry of entries) bytes += entry.body.length;
+  return bytes;
+}

@@ -1,0 +1,177 @@
+/**
+ * From the text of one connection to use cases, in order: parse, find the
+ * session, and per room wait for what must come first. Every request with an
+ * `id` gets exactly one reply, whatever happens to it.
+ */
+import type { Clock, Timer } from '../core/clock.ts';
+import type { Connection } from '../core/connection.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Session } from '../core/session.ts';
+import { CLOSE } from '../protocol/codes.ts';
+import { encodeFrame } from '../protocol/encode.ts';
+import type { ClientFrame } from '../protocol/messages.ts';
+import { type Parsed, parseText } from '../protocol/parse.ts';
+import { type Refusal, refusalOf } from './refusal.ts';
+import { closeWith, type RequestId, sendError } from './replies.ts';
+import type { RoomFrame, RoomRequests } from './room-requests.ts';
+
+export interface DispatchSettings {
+  readonly helloTimeoutMs: number;
+  readonly limitBatch: number;
+  readonly limitRateSeconds: number;
+  readonly limitBadFramesPerMinute: number;
+  readonly limitInFlight: number;
+}
+
+export interface DispatchParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly requests: RoomRequests;
+  /** Begins the session; undefined where the connection was closed instead. */
+  readonly hello: (connection: Connection, frame: Extract<ClientFrame, { type: 'hello' }>) => Session | undefined;
+  readonly goodbye: (session: Session) => void;
+  readonly settings: DispatchSettings;
+}
+
+/** One connection, from its upgrade to its end. */
+export class Dispatcher {
+  readonly #parts: DispatchParts;
+  readonly #connection: Connection;
+  readonly #helloTimer: Timer;
+  #session: Session | undefined;
+  #ended = false;
+
+  constructor(parts: DispatchParts, connection: Connection) {
+    this.#parts = parts;
+    this.#connection = connection;
+    const ms = parts.settings.helloTimeoutMs;
+    this.#helloTimer = parts.clock.after(ms, () => {
+      closeWith(connection, CLOSE.noHello, `no first frame within ${ms} ms; say {"type":"hello"} first`);
+    });
+  }
+
+  /** One text message was received. Never throws. */
+  text(text: string): void {
+    for (const parsed of parseText(text, { batchMax: this.#parts.settings.limitBatch })) {
+      if (this.#ended) return;
+      this.#one(parsed);
+    }
+  }
+
+  /** The socket is gone, however it went. */
+  closed(): void {
+    this.#helloTimer.cancel();
+    this.#ended = true;
+    if (!this.#session || this.#session.closed) return;
+    this.#parts.goodbye(this.#session);
+  }
+
+  #one(parsed: Parsed): void {
+    if (parsed.frame?.type === 'hello') {
+      this.#hello(parsed.frame);
+      return;
+    }
+    // A hello that is not right may be said again; anything else counts as preceded by an empty one.
+    const faultyHello = parsed.error?.type === 'hello';
+    const session = this.#session ?? (faultyHello ? undefined : this.#begin({ type: 'hello' }));
+    if (parsed.error) this.#refuseFrame(parsed, session);
+    else if (session) this.#request(session, parsed.frame);
+  }
+
+  #hello(frame: Extract<ClientFrame, { type: 'hello' }>): void {
+    if (!this.#session) {
+      this.#begin(frame);
+      return;
+    }
+    const message = 'this connection has said hello already; open another one to be somebody else';
+    sendError(this.#connection, { id: frame.id, code: 'bad_request', message });
+    this.#countBad(this.#session);
+  }
+
+  #begin(frame: Extract<ClientFrame, { type: 'hello' }>): Session | undefined {
+    try {
+      this.#session = this.#parts.hello(this.#connection, frame);
+      this.#helloTimer.cancel();
+      if (!this.#session) this.#ended = true;
+    } catch (error) {
+      this.#answerError(error, frame);
+    }
+    return this.#session;
+  }
+
+  #request(session: Session, frame: Exclude<ClientFrame, { type: 'hello' }>): void {
+    switch (frame.type) {
+      case 'ping':
+        this.#connection.send(encodeFrame({ type: 'pong', id: frame.id }));
+        return;
+      case 'refresh':
+        this.#unsupported(frame, 'no authentication is configured here, so there is no token to refresh');
+        return;
+      case 'send':
+      case 'read':
+        this.#unsupported(frame, 'this server does not serve inboxes yet');
+        return;
+      default:
+        this.#roomRequest(session, frame);
+    }
+  }
+
+  #roomRequest(session: Session, frame: RoomFrame): void {
+    const { limitInFlight } = this.#parts.settings;
+    if (limitInFlight > 0 && session.queue.waiting >= limitInFlight) {
+      const message = `${limitInFlight} frames of this connection wait for a join already; wait for its reply`;
+      sendError(this.#connection, { id: frame.id, room: frame.room, code: 'rate_limited', message, retryAfterMs: 100 });
+      return;
+    }
+    const kind = frame.type === 'publish' ? 'publish' : 'other';
+    session.queue.run(frame.room, kind, () => {
+      try {
+        return this.#parts.requests.handle(session, frame)?.catch((error: unknown) => this.#answerError(error, frame));
+      } catch (error) {
+        this.#answerError(error, frame);
+        return undefined;
+      }
+    });
+  }
+
+  #unsupported(frame: { readonly id?: RequestId | undefined }, message: string): void {
+    sendError(this.#connection, { id: frame.id, code: 'unsupported', message });
+  }
+
+  #refuseFrame(parsed: Extract<Parsed, { error: object }>, session: Session | undefined): void {
+    sendError(this.#connection, parsed.error);
+    if (parsed.bad && session) this.#countBad(session);
+  }
+
+  #answerError(error: unknown, frame: { readonly id?: RequestId | undefined; readonly room?: string }): void {
+    const { id, room } = frame;
+    const refusal = refusalOf(error);
+    if (!refusal) {
+      const shown = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#parts.logger.error({ connection: this.#connection.id, id, error: shown }, 'a request failed by a bug of ours');
+      sendError(this.#connection, { id, room, code: 'internal', message: 'a bug of the server; it was logged with this id' });
+      return;
+    }
+    const { code, message, retryAfterMs } = refusal;
+    sendError(this.#connection, { id, room, code, message, retryAfterMs });
+    this.#countRefusal(refusal);
+  }
+
+  /** Over its rate in each of so many seconds in a row: the client does not listen to `rate_limited`. */
+  #countRefusal(refusal: Refusal): void {
+    const { limitRateSeconds } = this.#parts.settings;
+    if (refusal.code !== 'rate_limited' || !this.#session || limitRateSeconds === 0) return;
+    if (this.#session.refusals.note(this.#parts.clock.now()) < limitRateSeconds) return;
+    this.#end(CLOSE.rateLimited, `over a rate in each of ${limitRateSeconds} seconds`);
+  }
+
+  #countBad(session: Session): void {
+    if (!session.badFrames.exceeds(this.#parts.clock.now())) return;
+    this.#end(CLOSE.badFrames, `more than ${this.#parts.settings.limitBadFramesPerMinute} bad frames in a minute`);
+  }
+
+  #end(code: typeof CLOSE.rateLimited | typeof CLOSE.badFrames, reason: string): void {
+    this.#ended = true;
+    closeWith(this.#connection, code, reason);
+  }
+}

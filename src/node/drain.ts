@@ -1,0 +1,64 @@
+/**
+ * Drain: a node goes away without a storm. Every connection is told its own
+ * moment to come back, in random order over a spread, and is served until then.
+ * RELIABILITY 3.7.
+ */
+import type { Clock, Random } from '../core/clock.ts';
+import type { Hub } from '../core/hub.ts';
+import type { Session } from '../core/session.ts';
+import { CLOSE } from '../protocol/codes.ts';
+import { encodeFrame } from '../protocol/encode.ts';
+
+export interface DrainSettings {
+  readonly drainSpreadMinMs: number;
+  readonly drainSpreadMaxMs: number;
+}
+
+/** Reconnects a second that the rest of the fleet is asked to take. */
+const RECONNECTS_PER_SECOND = 500;
+const REASON = 'this node is being drained; come back when told';
+
+/** How long the reconnects of so many connections are spread. */
+export function spreadMs(connections: number, settings: DrainSettings): number {
+  if (connections === 0) return 0;
+  const wanted = Math.max(settings.drainSpreadMinMs, (connections / RECONNECTS_PER_SECOND) * 1000);
+  return Math.min(wanted, settings.drainSpreadMaxMs);
+}
+
+/** Resolves when every connection was closed at its slot. */
+export async function drain(hub: Hub, clock: Clock, random: Random, settings: DrainSettings): Promise<void> {
+  const sessions = [...hub.sessions()];
+  const spread = spreadMs(sessions.length, settings);
+  const slots = shuffled(sessions, random).map((session, place) => ({
+    session,
+    afterMs: Math.round((spread * (place + 1)) / sessions.length),
+  }));
+  for (const { session, afterMs } of slots) announce(session, afterMs);
+  await Promise.all(slots.map((slot) => closeAt(slot.session, slot.afterMs, clock)));
+}
+
+function announce(session: Session, afterMs: number): void {
+  session.connection.send(
+    encodeFrame({ type: 'closing', code: CLOSE.drain, reason: REASON, reconnect: 'after', afterMs }),
+  );
+}
+
+function closeAt(session: Session, afterMs: number, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(afterMs, () => {
+      session.connection.close(CLOSE.drain, REASON);
+      resolve();
+    });
+  });
+}
+
+function shuffled(sessions: readonly Session[], random: Random): Session[] {
+  const order = [...sessions];
+  for (let last = order.length - 1; last > 0; last -= 1) {
+    const other = Math.floor(random.fraction() * (last + 1));
+    const a = order[last];
+    const b = order[other];
+    if (a && b) [order[last], order[other]] = [b, a];
+  }
+  return order;
+}

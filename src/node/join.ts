@@ -1,0 +1,128 @@
+/**
+ * Join: hear the room, be present in it, get what was missed, and from the next
+ * message on get everything. The reply, the place among the members and the
+ * position are set in one turn of the event loop, so that nothing is heard
+ * between them: no message is missed and none comes twice. Each step that
+ * succeeded is undone where a later one fails.
+ */
+import type { Hub } from '../core/hub.ts';
+import type { PresenceSnapshot } from '../core/member.ts';
+import type { Session, Subscription } from '../core/session.ts';
+import { joinedFrame } from '../protocol/encode.ts';
+import type { JoinFrame } from '../protocol/messages.ts';
+import type { CatchUp, Missed, Wanted } from './catch-up.ts';
+import type { FanOut } from './fan-out.ts';
+import type { RoomInterest } from './interest.ts';
+import type { PresenceRelay } from './presence-relay.ts';
+import type { PresenceWriter } from './presence-writer.ts';
+import { Refusal } from './refusal.ts';
+
+export interface JoinSettings {
+  readonly limitRoomsPerConnection: number;
+  readonly limitHistoryMessages: number;
+  readonly limitStateBytes: number;
+}
+
+export interface JoinParts {
+  readonly hub: Hub;
+  readonly fanOut: FanOut;
+  readonly interest: RoomInterest;
+  readonly catchUp: CatchUp;
+  readonly presence: PresenceRelay;
+  readonly writer: PresenceWriter;
+  readonly settings: JoinSettings;
+}
+
+/** Refuses at once what can be refused without asking anybody. */
+export function checkJoin(session: Session, frame: JoinFrame, settings: JoinSettings): void {
+  const rooms = session.subscriptions.size + session.joining;
+  const again = session.subscriptions.has(frame.room);
+  if (!again && settings.limitRoomsPerConnection > 0 && rooms >= settings.limitRoomsPerConnection) {
+    throw new Refusal(
+      'limit_exceeded',
+      `this connection is in ${settings.limitRoomsPerConnection} rooms, the most it may be in; leave one first`,
+    );
+  }
+  if (frame.history !== undefined && settings.limitHistoryMessages > 0 && frame.history > settings.limitHistoryMessages) {
+    throw new Refusal(
+      'bad_request',
+      `join takes "history" up to ${settings.limitHistoryMessages}, got ${frame.history}; page further back with "history"`,
+    );
+  }
+}
+
+/** The JSON text of a state, within its limit. */
+export function stateText(state: object, bytesMax: number): string {
+  const text = JSON.stringify(state);
+  const bytes = Buffer.byteLength(text);
+  if (bytesMax > 0 && bytes > bytesMax) {
+    throw new Refusal('limit_exceeded', `"state" has ${bytes} bytes as JSON; at most ${bytesMax} are kept`);
+  }
+  return text;
+}
+
+export async function join(parts: JoinParts, session: Session, frame: JoinFrame): Promise<void> {
+  const { room } = frame;
+  const state = frame.state && stateText(frame.state, parts.settings.limitStateBytes);
+  const undo: (() => void)[] = [];
+  try {
+    await parts.interest.acquire(room);
+    undo.push(() => parts.interest.release(room));
+    const version = await enter(parts, session, room, state, undo);
+    const view = await parts.presence.view(room, version);
+    await parts.catchUp.missed(room, wantedBy(frame), (missed) => {
+      if (session.closed) throw new Refusal('unavailable', 'the connection closed while it joined');
+      attach(parts, session, frame, missed, view);
+    });
+  } catch (error) {
+    for (const step of undo.reverse()) step();
+    throw error;
+  }
+}
+
+/** A connection is counted once per room: joining again only replaces its subscription. */
+function enter(
+  parts: JoinParts,
+  session: Session,
+  room: string,
+  state: string | undefined,
+  undo: (() => void)[],
+): Promise<number> {
+  const { writer } = parts;
+  if (session.subscriptions.has(room)) {
+    return state === undefined ? Promise.resolve(0) : writer.state(room, session.user, state);
+  }
+  undo.push(() => writer.leave(room, session.user, 'left'));
+  return writer.enter(room, session.user, state);
+}
+
+function wantedBy(frame: JoinFrame): Wanted {
+  return frame.since ? { since: frame.since } : { newest: frame.history ?? 0 };
+}
+
+function attach(parts: JoinParts, session: Session, frame: JoinFrame, missed: Missed, known: PresenceSnapshot): void {
+  const { room } = frame;
+  // What waits to be written is part of the reply; only the members of before get it as frames.
+  parts.fanOut.flush(room);
+  const view = parts.presence.sealed(room, known);
+  const presence = frame.presence ?? 'full';
+  const subscription: Subscription = { session, room, presence, presenceFrom: view.version };
+  // The subscription now holds the interest of this join; one that it replaces gives its own back.
+  if (session.subscriptions.has(room)) parts.interest.release(room);
+  parts.hub.join(subscription);
+  session.connection.send(
+    joinedFrame(
+      {
+        id: frame.id,
+        room,
+        ...missed.at,
+        ...(frame.since && { recovered: missed.reason === undefined }),
+        ...(missed.reason && { reason: missed.reason }),
+        count: view.count,
+        version: view.version,
+        ...(presence === 'full' && view.members && { members: view.members }),
+      },
+      missed.entries,
+    ),
+  );
+}

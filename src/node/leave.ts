@@ -1,0 +1,26 @@
+/** Leave: out of the room at once, and out of its presence. A closed connection leaves everything, but is held for a while. */
+import type { Hub } from '../core/hub.ts';
+import type { Session } from '../core/session.ts';
+import type { RoomInterest } from './interest.ts';
+import type { PresenceWriter } from './presence-writer.ts';
+
+export interface LeaveParts {
+  readonly hub: Hub;
+  readonly interest: RoomInterest;
+  readonly writer: PresenceWriter;
+}
+
+export function leave(parts: LeaveParts, session: Session, room: string): void {
+  if (!parts.hub.leave(session, room)) return;
+  parts.writer.leave(room, session.user, 'left');
+  parts.interest.release(room);
+}
+
+/** The connection is gone, clean or not: only `leave`, a kick or an expired token end membership at once. */
+export function leaveAllClosed(parts: LeaveParts, session: Session): void {
+  session.closed = true;
+  for (const room of parts.hub.remove(session)) {
+    parts.writer.close(room, session.user);
+    parts.interest.release(room);
+  }
+}

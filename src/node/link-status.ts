@@ -1,0 +1,62 @@
+/**
+ * Tells connections that Redis is away, and that it is back. `up` reaches a
+ * connection only after each of its rooms was healed or reset: then "up" means
+ * "you have everything again". PROTOCOL "status".
+ */
+import type { BrokerStatus } from '../broker/broker.ts';
+import type { Hub } from '../core/hub.ts';
+import type { Session } from '../core/session.ts';
+import { encodeFrame } from '../protocol/encode.ts';
+import type { FanOut } from './fan-out.ts';
+
+export class LinkStatus {
+  readonly #hub: Hub;
+  readonly #fanOut: FanOut;
+  readonly #isLive: (room: string) => boolean;
+  #status: BrokerStatus = 'down';
+
+  constructor(hub: Hub, fanOut: FanOut, isLive: (room: string) => boolean) {
+    this.#hub = hub;
+    this.#fanOut = fanOut;
+    this.#isLive = isLive;
+  }
+
+  get isUp(): boolean {
+    return this.#status === 'up';
+  }
+
+  /** Right after `welcome`. */
+  greet(session: Session): void {
+    if (!this.isUp) this.#tellDown(session);
+  }
+
+  change(status: BrokerStatus): void {
+    this.#status = status;
+    // What rooms have waiting was heard before: it goes first.
+    this.#fanOut.flushAll();
+    for (const session of this.#hub.sessions()) {
+      if (status === 'down') this.#tellDown(session);
+      else this.#tellUpIfHealed(session);
+    }
+  }
+
+  /** A room is contiguous again. */
+  live(room: string): void {
+    if (!this.isUp) return;
+    this.#fanOut.flush(room);
+    for (const { session } of this.#hub.members(room)) this.#tellUpIfHealed(session);
+  }
+
+  #tellDown(session: Session): void {
+    if (session.toldDown) return;
+    session.toldDown = true;
+    session.connection.send(encodeFrame({ type: 'status', redis: 'down' }));
+  }
+
+  #tellUpIfHealed(session: Session): void {
+    if (!session.toldDown) return;
+    for (const room of session.subscriptions.keys()) if (!this.#isLive(room)) return;
+    session.toldDown = false;
+    session.connection.send(encodeFrame({ type: 'status', redis: 'up' }));
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * A node: hub, broker and presence store joined by the use cases. It knows no
+ * socket library, no Redis and no HTTP; the composition root (server.ts) hands
+ * it its ports, and the transport tells it of connections.
+ */
+import type { Broker, BrokerEvents, BrokerStatus } from '../broker/broker.ts';
+import type { PresenceStore } from '../broker/presence.ts';
+import type { Clock, Random, Timer } from '../core/clock.ts';
+import type { Connection } from '../core/connection.ts';
+import { Hub } from '../core/hub.ts';
+import type { Logger } from '../core/logger.ts';
+import type { Access } from './access.ts';
+import { CatchUp, type CatchUpSettings } from './catch-up.ts';
+import { Dispatcher, type DispatchParts, type DispatchSettings } from './dispatch.ts';
+import { type DrainSettings, drain } from './drain.ts';
+import { FanOut } from './fan-out.ts';
+import { goodbye, type HelloParts, type HelloSettings, hello } from './hello.ts';
+import { type InterestSettings, RoomInterest } from './interest.ts';
+import type { JoinSettings } from './join.ts';
+import { leaveAllClosed } from './leave.ts';
+import { LinkStatus } from './link-status.ts';
+import { PresenceRelay, type PresenceRelaySettings } from './presence-relay.ts';
+import { PresenceWriter, type PresenceWriterSettings } from './presence-writer.ts';
+import { RateGate, type RateSettings } from './rate-gate.ts';
+import { Relay, type RelaySettings } from './relay.ts';
+import { RoomRequests } from './room-requests.ts';
+import { deliverSignal } from './signal.ts';
+
+export interface NodeSettings
+  extends CatchUpSettings,
+    DispatchSettings,
+    DrainSettings,
+    HelloSettings,
+    InterestSettings,
+    JoinSettings,
+    PresenceRelaySettings,
+    PresenceWriterSettings,
+    RateSettings,
+    RelaySettings {}
+
+export interface NodePorts {
+  readonly broker: Broker;
+  readonly presence: PresenceStore;
+  readonly access: Access;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly serverName: string;
+  readonly settings: NodeSettings;
+}
+
+/** How often budgets are swept and silent rooms looked at. */
+const SWEEP_MS = 5000;
+
+export class Node {
+  readonly hub = new Hub();
+  readonly #ports: NodePorts;
+  readonly #fanOut: FanOut;
+  readonly #relay: Relay;
+  readonly #presence: PresenceRelay;
+  readonly #writer: PresenceWriter;
+  readonly #status: LinkStatus;
+  readonly #rates: RateGate;
+  readonly #dispatch: DispatchParts;
+  #sweeps: Timer | undefined;
+  /** Redis itself was away, not only the subscription: it may have come back empty. */
+  #outage = false;
+
+  constructor(ports: NodePorts) {
+    const { broker, presence, clock, logger, settings } = ports;
+    this.#ports = ports;
+    this.#fanOut = new FanOut(this.hub, clock);
+    this.#presence = new PresenceRelay(this.hub, this.#fanOut, presence, clock, logger, settings);
+    this.#relay = new Relay(broker, this.hub, this.#fanOut, clock, logger, settings, {
+      live: (room) => this.#status.live(room),
+      presenceVersion: (room, version) => this.#presence.check(room, version),
+    });
+    this.#status = new LinkStatus(this.hub, this.#fanOut, (room) => this.#relay.isLive(room));
+    this.#writer = new PresenceWriter(presence, clock, logger, settings);
+    this.#rates = new RateGate(clock, settings);
+    this.#dispatch = this.#compose();
+  }
+
+  start(): void {
+    this.#ports.broker.start(this.#brokerEvents());
+    this.#ports.presence.start({ rebuild: () => void this.#writer.rebuild() });
+    this.#sweeps = this.#ports.clock.every(SWEEP_MS, () => {
+      this.#rates.sweep();
+      this.#relay.checkSilentRooms();
+    });
+  }
+
+  /** A WebSocket was opened. Its text and its end are told to what this returns. */
+  opened(connection: Connection): Dispatcher {
+    return new Dispatcher(this.#dispatch, connection);
+  }
+
+  /** Whether new connections should come here: Redis is there, or none is used. */
+  get ready(): boolean {
+    return this.#status.isUp;
+  }
+
+  /** Tells every connection when to come back and closes each at its moment. */
+  async drain(): Promise<void> {
+    await drain(this.hub, this.#ports.clock, this.#ports.random, this.#ports.settings);
+  }
+
+  /** After the last connection: publishes under way finish, the lease is handed over. */
+  async stop(): Promise<void> {
+    this.#sweeps?.cancel();
+    this.#writer.stop();
+    await this.#ports.presence.stop();
+    await this.#ports.broker.stop();
+  }
+
+  #compose(): DispatchParts {
+    const { broker, presence, access, clock, logger, serverName, settings } = this.#ports;
+    const interest = new RoomInterest(broker, clock, settings, [this.#relay, this.#presence]);
+    const catchUp = new CatchUp(broker, this.#relay, clock, settings);
+    const rooms = {
+      broker,
+      access,
+      interest,
+      catchUp,
+      settings,
+      hub: this.hub,
+      fanOut: this.#fanOut,
+      presence: this.#presence,
+      writer: this.#writer,
+      rates: this.#rates,
+    };
+    const greeting: HelloParts = {
+      access,
+      clock,
+      logger,
+      serverName,
+      settings,
+      hub: this.hub,
+      store: presence,
+      writer: this.#writer,
+      status: this.#status,
+    };
+    return {
+      clock,
+      logger,
+      settings,
+      requests: new RoomRequests(rooms),
+      hello: (connection, frame) => hello(greeting, connection, frame),
+      goodbye: (session) => {
+        leaveAllClosed(rooms, session);
+        goodbye(greeting, session);
+      },
+    };
+  }
+
+  #brokerEvents(): BrokerEvents {
+    return {
+      message: (room, epoch, entry) => this.#relay.message(room, epoch, entry),
+      presence: (room, change) => {
+        if (change.kind === 'updated') this.#writer.ledger.heardState(room, change.member.user, change.member.state);
+        this.#presence.change(room, change);
+      },
+      signal: (room, signal) => deliverSignal(this.#fanOut, room, signal),
+      gap: (room) => {
+        this.#relay.gap(room);
+        this.#presence.suspect(room);
+        this.#presence.mend(room, false);
+      },
+      linkLost: () => {
+        this.#relay.linkLost();
+        this.#presence.suspectAll();
+      },
+      subscribed: (room) => {
+        this.#relay.subscribed(room);
+        this.#presence.mend(room, this.#outage);
+      },
+      status: (status) => this.#statusChanged(status),
+    };
+  }
+
+  #statusChanged(status: BrokerStatus): void {
+    if (status === 'down') this.#outage = true;
+    this.#status.change(status);
+    if (status === 'down') return;
+    this.#writer.retryNow();
+    // Rooms acknowledged before `up` were told of the outage as well; from here on it is over.
+    this.#outage = false;
+  }
+}

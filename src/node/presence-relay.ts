@@ -1,0 +1,243 @@
+/**
+ * What members are told about who is here: a replica per room, fed by the
+ * changes the room's channel carries, told in windows (merged diffs) so that a
+ * storm of joins is a few frames and not one per join and member.
+ *
+ * After anything that could have hidden a change (a lost link, a version chain
+ * that does not join on) members get one snapshot. RELIABILITY 3.6.
+ */
+import type { PresenceStore } from '../broker/presence.ts';
+import type { Clock, Timer } from '../core/clock.ts';
+import { textFrame } from '../core/frame.ts';
+import type { Hub } from '../core/hub.ts';
+import type { Logger } from '../core/logger.ts';
+import type { PresenceChange, PresenceSnapshot } from '../core/member.ts';
+import { PresenceReplica, type PresenceSegment, type ReplicaLimits } from '../core/presence-replica.ts';
+import type { Session } from '../core/session.ts';
+import { presenceCountFrame, presenceDiffFrame, presenceSnapshotFrame } from '../protocol/encode.ts';
+import type { FanOut } from './fan-out.ts';
+
+export interface PresenceRelaySettings extends ReplicaLimits {
+  readonly presenceWindowMs: number;
+  readonly heartbeatMs: number;
+}
+
+interface Followed {
+  readonly replica: PresenceReplica;
+  window: Timer | undefined;
+  /** A snapshot is being read, or will be when this timer fires. */
+  loading: Promise<void> | undefined;
+  /** After Redis was away: nobody is told a snapshot before this moment, see `settleMs`. */
+  settledAtMs: number;
+}
+
+const RETRY_MIN_MS = 100;
+const RETRY_MAX_MS = 2000;
+/** How long a joiner's own change may take through the channel before the store is asked. */
+const OWN_CHANGE_MS = 250;
+
+export class PresenceRelay {
+  readonly #hub: Hub;
+  readonly #fanOut: FanOut;
+  readonly #store: PresenceStore;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #settings: PresenceRelaySettings;
+  readonly #rooms = new Map<string, Followed>();
+  /** Called when a replica moved on: joins waiting for their own change look again. */
+  readonly #watchers = new Map<string, Set<() => void>>();
+
+  constructor(
+    hub: Hub,
+    fanOut: FanOut,
+    store: PresenceStore,
+    clock: Clock,
+    logger: Logger,
+    settings: PresenceRelaySettings,
+  ) {
+    this.#hub = hub;
+    this.#fanOut = fanOut;
+    this.#store = store;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#settings = settings;
+  }
+
+  follow(room: string): void {
+    if (this.#rooms.has(room)) return;
+    const replica = new PresenceReplica(this.#settings);
+    this.#rooms.set(room, { replica, window: undefined, loading: undefined, settledAtMs: 0 });
+  }
+
+  unfollow(room: string): void {
+    this.#rooms.get(room)?.window?.cancel();
+    this.#rooms.delete(room);
+  }
+
+  /** A change was heard on the room's channel. */
+  change(room: string, change: PresenceChange): void {
+    const followed = this.#rooms.get(room);
+    if (!followed) return;
+    const applied = followed.replica.apply(change);
+    if (applied === 'gap') this.#load(room, followed);
+    if (applied !== 'applied') return;
+    followed.window ??= this.#clock.after(this.#settings.presenceWindowMs, () => this.#endWindow(room, followed));
+    this.#wake(room);
+  }
+
+  /** Changes may have been missed; what is heard from now on is held until a snapshot was read. */
+  suspect(room: string): void {
+    const followed = this.#rooms.get(room);
+    if (!followed) return;
+    this.#tellWindow(room, followed);
+    followed.replica.invalidate();
+  }
+
+  suspectAll(): void {
+    for (const room of this.#rooms.keys()) this.suspect(room);
+  }
+
+  /**
+   * The room is heard again. `afterOutage`: Redis itself was away and may be
+   * empty, so the other nodes are given two heartbeats to say whom they hold;
+   * a snapshot read sooner would show a mass leave that never happened.
+   */
+  mend(room: string, afterOutage: boolean): void {
+    const followed = this.#rooms.get(room);
+    if (!followed) return;
+    followed.settledAtMs = afterOutage ? this.#clock.now() + 2 * this.#settings.heartbeatMs : 0;
+    this.#load(room, followed);
+  }
+
+  /** The version told by the store in passing (a head check): another one than ours is a gap nobody heard of. */
+  check(room: string, version: number): void {
+    const followed = this.#rooms.get(room);
+    if (!followed || followed.replica.version === undefined || version <= followed.replica.version) return;
+    this.suspect(room);
+    this.#load(room, followed);
+  }
+
+  /** Who is in a followed room, at a version not before `atLeast`. */
+  async view(room: string, atLeast: number): Promise<PresenceSnapshot> {
+    const followed = this.#rooms.get(room);
+    if (!followed) return this.#store.snapshot(room, this.#settings.limitPresenceMembers);
+    if (followed.replica.version === undefined) {
+      // While the other nodes settle, a joiner is answered from the store and nobody else is told.
+      if (followed.settledAtMs > this.#clock.now()) {
+        return this.#store.snapshot(room, this.#settings.limitPresenceMembers);
+      }
+      await this.#load(room, followed);
+    }
+    if (!reached(followed.replica, atLeast)) await this.#awaitVersion(room, followed, atLeast);
+    if (!reached(followed.replica, atLeast)) {
+      followed.replica.invalidate();
+      await this.#load(room, followed);
+    }
+    return followed.replica.view;
+  }
+
+  /** In the turn in which a joiner is answered: the present view, and from here on frames that join on to it. */
+  sealed(room: string, fallback: PresenceSnapshot): PresenceSnapshot {
+    const followed = this.#rooms.get(room);
+    if (followed?.replica.version === undefined) return fallback;
+    followed.replica.seal();
+    return followed.replica.view;
+  }
+
+  #load(room: string, followed: Followed): Promise<void> {
+    followed.loading ??= this.#readUntilLoaded(room, followed).finally(() => {
+      followed.loading = undefined;
+    });
+    return followed.loading;
+  }
+
+  async #readUntilLoaded(room: string, followed: Followed): Promise<void> {
+    const waitMs = followed.settledAtMs - this.#clock.now();
+    if (waitMs > 0) await this.#pause(waitMs);
+    for (let retryMs = RETRY_MIN_MS; this.#rooms.get(room) === followed; retryMs = Math.min(retryMs * 2, RETRY_MAX_MS)) {
+      try {
+        const snapshot = await this.#store.snapshot(room, this.#settings.limitPresenceMembers);
+        if (followed.replica.load(snapshot)) {
+          this.#tellSnapshot(room, followed);
+          return;
+        }
+      } catch (error) {
+        this.#logger.debug({ room, error: error instanceof Error ? error.message : String(error) }, 'presence: snapshot put off');
+      }
+      await this.#pause(retryMs);
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#clock.after(ms, resolve));
+  }
+
+  #awaitVersion(room: string, followed: Followed, version: number): Promise<void> {
+    return new Promise((resolve) => {
+      const watchers = this.#watchers.get(room) ?? new Set();
+      this.#watchers.set(room, watchers);
+      const look = () => {
+        if (!reached(followed.replica, version)) return;
+        done();
+      };
+      const done = () => {
+        timer.cancel();
+        watchers.delete(look);
+        if (watchers.size === 0 && this.#watchers.get(room) === watchers) this.#watchers.delete(room);
+        resolve();
+      };
+      const timer = this.#clock.after(OWN_CHANGE_MS, done);
+      watchers.add(look);
+    });
+  }
+
+  #wake(room: string): void {
+    for (const look of this.#watchers.get(room) ?? []) look();
+  }
+
+  #endWindow(room: string, followed: Followed): void {
+    followed.window = undefined;
+    this.#tellWindow(room, followed);
+    if (followed.replica.canResume) {
+      followed.replica.invalidate();
+      void this.#load(room, followed);
+    }
+  }
+
+  #tellWindow(room: string, followed: Followed): void {
+    followed.window?.cancel();
+    followed.window = undefined;
+    for (const segment of followed.replica.takeWindow()) {
+      if (this.#hub.members(room).size === 0) continue;
+      this.#tellSegment(room, segment, followed.replica.view.members === undefined);
+    }
+  }
+
+  #tellSegment(room: string, segment: PresenceSegment, counting: boolean): void {
+    const count = textFrame(presenceCountFrame(room, segment.version, segment.count));
+    const diff = counting ? count : textFrame(presenceDiffFrame(room, segment));
+    this.#fanOut.append(room, diff, (member) => member.presence === 'full' && segment.version >= member.presenceFrom);
+    if (segment.joined.size === 0 && segment.left.size === 0) return;
+    this.#fanOut.append(room, count, (member) => member.presence === 'count' && segment.version >= member.presenceFrom);
+  }
+
+  #tellSnapshot(room: string, followed: Followed): void {
+    this.#wake(room);
+    if (this.#hub.members(room).size === 0) return;
+    const { version, count, members } = followed.replica.view;
+    const counted = textFrame(presenceCountFrame(room, version, count));
+    const snapshot = members ? textFrame(presenceSnapshotFrame(room, version, count, members)) : counted;
+    this.#fanOut.append(room, snapshot, (member) => member.presence === 'full' && version >= member.presenceFrom);
+    this.#fanOut.append(room, counted, (member) => member.presence === 'count' && version >= member.presenceFrom);
+  }
+}
+
+function reached(replica: PresenceReplica, version: number): boolean {
+  return replica.version !== undefined && replica.version >= version;
+}
+
+/** A subscription that was told `version` gets no older frame. */
+export function presenceTold(session: Session, room: string, version: number): void {
+  const subscription = session.subscriptions.get(room);
+  if (subscription) subscription.presenceFrom = version;
+}

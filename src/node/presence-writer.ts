@@ -1,0 +1,191 @@
+/**
+ * Makes the presence store say what the ledger says. Level-triggered: one write
+ * at a time per (room, user), the last value wins, and a write that failed or
+ * whose outcome is unknown stays dirty and is written again. So presence is
+ * right again after any outage without anybody remembering what was missed.
+ */
+import { BrokerError } from '../broker/broker.ts';
+import type { PresenceStore } from '../broker/presence.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/logger.ts';
+import type { LeftReason } from '../core/member.ts';
+import { type Holding, PresenceLedger } from '../core/presence-ledger.ts';
+
+export interface PresenceWriterSettings {
+  readonly presenceHoldMs: number;
+}
+
+/** Writes under way at once; a rebuild of 100,000 members must not queue them all in Redis. */
+const WRITES_MAX = 256;
+const RETRY_MS = 200;
+
+interface Waiter {
+  resolve(version: number): void;
+  reject(error: Error): void;
+}
+
+export class PresenceWriter {
+  readonly ledger = new PresenceLedger();
+  readonly #store: PresenceStore;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #settings: PresenceWriterSettings;
+  readonly #writing = new Set<Holding>();
+  /** Dirty and not being written, in the order they became so. */
+  readonly #waiting = new Set<Holding>();
+  /** Writes that failed: they wait for the retry timer, or for Redis to be back. */
+  readonly #putOff = new Set<Holding>();
+  readonly #waiters = new Map<Holding, Waiter[]>();
+  #retryTimer = false;
+  #stopped = false;
+
+  constructor(store: PresenceStore, clock: Clock, logger: Logger, settings: PresenceWriterSettings) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#settings = settings;
+  }
+
+  /** One more connection of the user in the room. Resolves to a version of the room that contains the user. */
+  enter(room: string, user: string, state: string | undefined): Promise<number> {
+    const holding = this.ledger.enter(room, user, state);
+    return this.#settled(holding);
+  }
+
+  /** Replaces the user's state. Resolves once the store has it. */
+  state(room: string, user: string, state: string): Promise<number> {
+    const holding = this.ledger.get(room, user);
+    if (!holding) return Promise.resolve(0);
+    this.ledger.state(holding, state);
+    return this.#settled(holding);
+  }
+
+  leave(room: string, user: string, reason: LeftReason): void {
+    const holding = this.ledger.leave(room, user, reason);
+    if (holding?.dirty) this.#enqueue(holding);
+  }
+
+  /** The socket is gone; the user stays present for `presenceHoldMs`, in case it was a reload. */
+  close(room: string, user: string): void {
+    const untilMs = this.#clock.now() + this.#settings.presenceHoldMs;
+    const holding = this.ledger.close(room, user, untilMs);
+    if (holding?.heldUntilMs !== untilMs) return;
+    this.#clock.after(this.#settings.presenceHoldMs, () => {
+      // A rejoin or a later close moved the moment; then this timer is not the one that ends it.
+      if (this.#stopped || holding.heldUntilMs !== untilMs) return;
+      this.ledger.expire(holding);
+      this.#enqueue(holding);
+    });
+  }
+
+  /** The store may have forgotten this node: writes everything again, then drops what the store holds beyond it. */
+  async rebuild(): Promise<void> {
+    const all = this.ledger.markAllDirty();
+    if (all.length > 0) this.#logger.info({ held: all.length }, 'presence: holding everything again');
+    await Promise.allSettled(all.map((holding) => this.#settled(holding)));
+    for (const room of [...this.ledger.rooms()]) {
+      if (this.#stopped) return;
+      try {
+        await this.#store.reconcile(room, this.ledger.present(room));
+      } catch (error) {
+        // The next rebuild or the five-minute sweep does it; until then a ghost may be listed.
+        this.#logger.debug({ room, error: messageOf(error) }, 'presence: reconcile put off');
+      }
+    }
+  }
+
+  /** Redis is back: what waits for a retry is written now. */
+  retryNow(): void {
+    for (const holding of this.#putOff) this.#waiting.add(holding);
+    this.#putOff.clear();
+    this.#pump();
+  }
+
+  /** From now on the store is left as it is: peers reap it after the hold (RELIABILITY 3.7). */
+  stop(): void {
+    this.#stopped = true;
+    this.#waiting.clear();
+    this.#putOff.clear();
+    for (const waiters of this.#waiters.values()) {
+      for (const waiter of waiters) waiter.reject(new BrokerError('unavailable', 'the node is stopping'));
+    }
+    this.#waiters.clear();
+  }
+
+  #settled(holding: Holding): Promise<number> {
+    if (!holding.dirty && !this.#writing.has(holding)) return Promise.resolve(0);
+    return new Promise((resolve, reject) => {
+      const waiters = this.#waiters.get(holding) ?? [];
+      waiters.push({ resolve, reject });
+      this.#waiters.set(holding, waiters);
+      if (holding.dirty) this.#enqueue(holding);
+    });
+  }
+
+  #enqueue(holding: Holding): void {
+    if (this.#stopped || this.#writing.has(holding)) return;
+    this.#putOff.delete(holding);
+    this.#waiting.add(holding);
+    this.#pump();
+  }
+
+  #pump(): void {
+    for (const holding of this.#waiting) {
+      if (this.#writing.size >= WRITES_MAX) return;
+      this.#waiting.delete(holding);
+      void this.#write(holding);
+    }
+  }
+
+  async #write(holding: Holding): Promise<void> {
+    this.#writing.add(holding);
+    holding.dirty = false;
+    const { room, user, state, stated, leaving } = holding;
+    try {
+      const version = leaving
+        ? await this.#store.drop(room, user, leaving)
+        : await this.#store.hold(room, user, state, stated);
+      if (stated && holding.state === state) holding.stated = false;
+      this.#written(holding, version);
+    } catch (error) {
+      holding.dirty = true;
+      this.#failed(holding, error);
+    } finally {
+      this.#pump();
+    }
+  }
+
+  #written(holding: Holding, version: number): void {
+    this.#writing.delete(holding);
+    if (holding.dirty) {
+      // It changed meanwhile: those who wait, wait for the newest value.
+      this.#enqueue(holding);
+      return;
+    }
+    if (holding.leaving) this.ledger.forget(holding);
+    const waiters = this.#waiters.get(holding);
+    this.#waiters.delete(holding);
+    for (const waiter of waiters ?? []) waiter.resolve(version);
+  }
+
+  #failed(holding: Holding, error: unknown): void {
+    this.#writing.delete(holding);
+    this.#logger.debug({ room: holding.room, error: messageOf(error) }, 'presence: write put off');
+    const waiters = this.#waiters.get(holding);
+    this.#waiters.delete(holding);
+    const failure = error instanceof Error ? error : new Error(String(error));
+    for (const waiter of waiters ?? []) waiter.reject(failure);
+    if (this.#stopped) return;
+    this.#putOff.add(holding);
+    if (this.#retryTimer) return;
+    this.#retryTimer = true;
+    this.#clock.after(RETRY_MS, () => {
+      this.#retryTimer = false;
+      this.retryNow();
+    });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,50 @@
+/**
+ * The rates of RELIABILITY 5: per connection, per user and per room. One gate
+ * per node; what it counts is what this node sees (the number of a user's
+ * connections is counted over the cluster, see hello.ts).
+ */
+import type { Clock } from '../core/clock.ts';
+import { KeyedBuckets } from '../core/rate-limit.ts';
+import type { Session } from '../core/session.ts';
+import { Refusal } from './refusal.ts';
+
+export interface RateSettings {
+  readonly limitUserPerSecond: number;
+  readonly limitRoomPerSecond: number;
+  readonly limitInFlight: number;
+}
+
+export class RateGate {
+  readonly #clock: Clock;
+  readonly #users: KeyedBuckets;
+  readonly #rooms: KeyedBuckets;
+
+  constructor(clock: Clock, settings: RateSettings) {
+    this.#clock = clock;
+    this.#users = new KeyedBuckets(settings.limitUserPerSecond, settings.limitUserPerSecond);
+    this.#rooms = new KeyedBuckets(settings.limitRoomPerSecond, settings.limitRoomPerSecond);
+  }
+
+  /** Lets a publish or a signal through, or throws `rate_limited` with when to come back. */
+  message(session: Session, room: string): void {
+    const now = this.#clock.now();
+    refuseUntil(session.publishes.take(now), 'publishes and signals of this connection');
+    refuseUntil(this.#users.take(session.user, now), 'publishes and signals of this user');
+    refuseUntil(this.#rooms.take(room, now), 'publishes in this room');
+  }
+
+  join(session: Session): void {
+    refuseUntil(session.joins.take(this.#clock.now()), 'joins of this connection');
+  }
+
+  /** Forgets users and rooms that are quiet; called every few seconds. */
+  sweep(): void {
+    const now = this.#clock.now();
+    this.#users.sweep(now);
+    this.#rooms.sweep(now);
+  }
+}
+
+function refuseUntil(waitMs: number, what: string): void {
+  if (waitMs > 0) throw new Refusal('rate_limited', `too many ${what}; try again in ${waitMs} ms`, waitMs);
+}

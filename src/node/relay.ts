@@ -1,0 +1,253 @@
+/**
+ * The relay: what the broker tells, in; what members of this node's rooms are
+ * told, out. It drives one `RoomStream` per followed room: on a gap, a foreign
+ * epoch or a lost link it reads the missing range once per room and node, so
+ * that clients notice a few milliseconds of latency and nothing else.
+ *
+ * This is the only path by which a message reaches a socket, also for the
+ * publisher and also on a single node.
+ */
+import type { Broker } from '../broker/broker.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Entry } from '../core/entry.ts';
+import { textFrame } from '../core/frame.ts';
+import type { Hub } from '../core/hub.ts';
+import type { Logger } from '../core/logger.ts';
+import { entryBytes } from '../core/room-buffer.ts';
+import { RoomStream, type StreamLimits } from '../core/room-stream.ts';
+import { encodeFrame, messageFrame } from '../protocol/encode.ts';
+import type { Position, ResetReason } from '../protocol/position.ts';
+import type { FanOut } from './fan-out.ts';
+import { RingBudget } from './ring-budget.ts';
+
+export interface RelaySettings extends StreamLimits {
+  readonly ringBytesTotal: number;
+  readonly syncBytesTotal: number;
+  /** Entries of one read. */
+  readonly joinMessages: number;
+}
+
+interface Followed {
+  readonly stream: RoomStream;
+  heardAtMs: number;
+  retryMs: number;
+  /** Joins that wait for the room to be live. */
+  waiting: Set<() => void>;
+}
+
+const RETRY_MIN_MS = 100;
+const RETRY_MAX_MS = 2000;
+/** A live room that was silent for so long is compared with the store, in case a subscription died unseen. */
+const HEAD_CHECK_MS = 60_000;
+
+/** The sum over all rooms is taken once per so many bytes held back, not per message. */
+const BUFFER_CHECK_BYTES = 1_048_576;
+
+export interface RelayEvents {
+  /** The room is contiguous again; its members were told all that was missed. */
+  live(room: string): void;
+  /** A head check told the room's presence version. */
+  presenceVersion(room: string, version: number): void;
+}
+
+export class Relay {
+  readonly #broker: Broker;
+  readonly #hub: Hub;
+  readonly #fanOut: FanOut;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #settings: RelaySettings;
+  readonly #events: RelayEvents;
+  readonly #rooms = new Map<string, Followed>();
+  readonly #rings: RingBudget;
+  #resets = 0;
+  #bufferedUnchecked = 0;
+
+  constructor(
+    broker: Broker,
+    hub: Hub,
+    fanOut: FanOut,
+    clock: Clock,
+    logger: Logger,
+    settings: RelaySettings,
+    events: RelayEvents,
+  ) {
+    this.#broker = broker;
+    this.#hub = hub;
+    this.#fanOut = fanOut;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#settings = settings;
+    this.#events = events;
+    this.#rings = new RingBudget(settings.ringBytesTotal);
+  }
+
+  /** Follows a room whose channel was acknowledged: finds its top, then everything after it. */
+  follow(room: string): void {
+    if (this.#rooms.has(room)) return;
+    const followed: Followed = {
+      stream: new RoomStream(this.#settings, {
+        deliver: (entry) => this.#deliver(room, entry),
+        epoch: (position) => this.#tell(room, { type: 'epoch', room, ...position }),
+        reset: (position, reason) => this.#reset(room, position, reason),
+      }),
+      heardAtMs: this.#clock.now(),
+      retryMs: RETRY_MIN_MS,
+      waiting: new Set(),
+    };
+    this.#rooms.set(room, followed);
+    this.#read(room, followed);
+  }
+
+  unfollow(room: string): void {
+    this.#rooms.delete(room);
+    this.#rings.forget(room);
+  }
+
+  stream(room: string): RoomStream | undefined {
+    return this.#rooms.get(room)?.stream;
+  }
+
+  isLive(room: string): boolean {
+    return this.#rooms.get(room)?.stream.live ?? false;
+  }
+
+  /** Calls back once, in the turn in which the room is live and at or beyond the condition; returns how to stop waiting. */
+  whenLive(room: string, enough: (cursor: Position) => boolean, then: () => void): () => void {
+    const followed = this.#rooms.get(room);
+    if (!followed) return () => undefined;
+    const look = () => {
+      const { live, cursor } = followed.stream;
+      if (!live || !cursor || !enough(cursor)) return;
+      followed.waiting.delete(look);
+      then();
+    };
+    followed.waiting.add(look);
+    look();
+    return () => followed.waiting.delete(look);
+  }
+
+  message(room: string, epoch: string, entry: Entry): void {
+    const followed = this.#rooms.get(room);
+    if (!followed) return;
+    followed.heardAtMs = this.#clock.now();
+    if (followed.stream.heard(epoch, entry) === 'read') this.#read(room, followed);
+    else if (followed.stream.live) this.#wake(followed);
+    else this.#boundBuffers(entryBytes(entry));
+  }
+
+  /** Something of the room could not be understood: read it instead. */
+  gap(room: string): void {
+    const followed = this.#rooms.get(room);
+    if (!followed) return;
+    followed.stream.suspect();
+    this.#read(room, followed);
+  }
+
+  /** The link is gone: no room can be trusted until it was acknowledged anew and read. */
+  linkLost(): void {
+    for (const { stream } of this.#rooms.values()) stream.suspect();
+  }
+
+  /** The room is heard again: what was missed is read now. */
+  subscribed(room: string): void {
+    const followed = this.#rooms.get(room);
+    if (!followed) return;
+    followed.stream.suspect();
+    followed.retryMs = RETRY_MIN_MS;
+    this.#read(room, followed);
+  }
+
+  /** Resets told to members since start, for the log and for metrics. */
+  get resets(): number {
+    return this.#resets;
+  }
+
+  /** Compares rooms that were silent for a minute with the store; called every few seconds. */
+  checkSilentRooms(): void {
+    const silentSince = this.#clock.now() - HEAD_CHECK_MS;
+    for (const [room, followed] of this.#rooms) {
+      if (!followed.stream.live || followed.heardAtMs > silentSince) continue;
+      followed.heardAtMs = this.#clock.now();
+      void this.#checkHead(room, followed);
+    }
+  }
+
+  async #checkHead(room: string, followed: Followed): Promise<void> {
+    try {
+      const head = await this.#broker.read(room, null, 1);
+      const { cursor, live } = followed.stream;
+      if (this.#rooms.get(room) !== followed || !live || !cursor) return;
+      this.#events.presenceVersion(room, head.presenceVersion);
+      if (head.epoch !== cursor.epoch || head.top > cursor.seq) this.gap(room);
+    } catch (error) {
+      this.#logger.debug({ room, error: messageOf(error) }, 'relay: head check failed');
+    }
+  }
+
+  #read(room: string, followed: Followed): void {
+    const generation = followed.stream.readIssued();
+    this.#broker.read(room, followed.stream.cursor, this.#settings.joinMessages).then(
+      (result) => {
+        if (this.#rooms.get(room) !== followed) return;
+        followed.retryMs = RETRY_MIN_MS;
+        if (followed.stream.readAnswered(generation, result) === 'read') this.#read(room, followed);
+        else if (followed.stream.live) this.#becameLive(room, followed);
+      },
+      (error: unknown) => {
+        this.#logger.debug({ room, error: messageOf(error) }, 'relay: read failed, will be repeated');
+        this.#readLater(room, followed, generation);
+      },
+    );
+  }
+
+  /** Repeated for as long as it takes; members stay, and are told nothing wrong. */
+  #readLater(room: string, followed: Followed, generation: number): void {
+    this.#clock.after(followed.retryMs, () => {
+      if (this.#rooms.get(room) === followed && followed.stream.isCurrent(generation)) this.#read(room, followed);
+    });
+    followed.retryMs = Math.min(followed.retryMs * 2, RETRY_MAX_MS);
+  }
+
+  #becameLive(room: string, followed: Followed): void {
+    this.#wake(followed);
+    this.#events.live(room);
+  }
+
+  #wake(followed: Followed): void {
+    for (const look of followed.waiting) look();
+  }
+
+  #deliver(room: string, entry: Entry): void {
+    const stream = this.#rooms.get(room)?.stream;
+    if (stream) this.#rings.touch(room, stream);
+    if (this.#hub.members(room).size === 0) return;
+    this.#fanOut.append(room, textFrame(messageFrame(room, entry)));
+  }
+
+  #reset(room: string, position: Position, reason: ResetReason): void {
+    const members = this.#hub.members(room).size;
+    this.#resets += members;
+    if (members > 0) this.#logger.warn({ room, reason, members, seq: position.seq }, 'room reset');
+    this.#tell(room, { type: 'reset', room, ...position, reason });
+  }
+
+  #tell(room: string, frame: Parameters<typeof encodeFrame>[0]): void {
+    if (this.#hub.members(room).size > 0) this.#fanOut.append(room, textFrame(encodeFrame(frame)));
+  }
+
+  /** Node-wide cap on what syncing rooms hold back: over it they read again instead. */
+  #boundBuffers(addedBytes: number): void {
+    this.#bufferedUnchecked += addedBytes;
+    if (this.#bufferedUnchecked < BUFFER_CHECK_BYTES) return;
+    this.#bufferedUnchecked = 0;
+    let bytes = 0;
+    for (const { stream } of this.#rooms.values()) bytes += stream.bufferedBytes;
+    if (bytes <= this.#settings.syncBytesTotal) return;
+    for (const { stream } of this.#rooms.values()) stream.overflow();
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

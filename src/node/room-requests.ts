@@ -1,0 +1,143 @@
+/** The requests of a joined room, each to its use case, and its reply. */
+import type { Broker } from '../broker/broker.ts';
+import type { Session } from '../core/session.ts';
+import { encodeFrame, presenceReply } from '../protocol/encode.ts';
+import type {
+  HistoryFrame,
+  JoinFrame,
+  LeaveFrame,
+  PresenceRequestFrame,
+  PublishFrame,
+  SignalFrame,
+  StateFrame,
+} from '../protocol/messages.ts';
+import type { Access, Action } from './access.ts';
+import { type HistorySettings, history } from './history.ts';
+import { checkJoin, type JoinParts, type JoinSettings, join, stateText } from './join.ts';
+import { leave } from './leave.ts';
+import { presenceTold } from './presence-relay.ts';
+import { type PayloadSettings, publish } from './publish.ts';
+import type { RateGate } from './rate-gate.ts';
+import { Refusal } from './refusal.ts';
+import { sendSignal } from './signal.ts';
+
+export type RoomFrame =
+  | JoinFrame
+  | LeaveFrame
+  | PublishFrame
+  | HistoryFrame
+  | SignalFrame
+  | StateFrame
+  | PresenceRequestFrame;
+
+export interface RoomRequestParts extends JoinParts {
+  readonly broker: Broker;
+  readonly access: Access;
+  readonly rates: RateGate;
+  readonly settings: JoinSettings & HistorySettings & PayloadSettings;
+}
+
+export class RoomRequests {
+  readonly #parts: RoomRequestParts;
+
+  constructor(parts: RoomRequestParts) {
+    this.#parts = parts;
+  }
+
+  /** Undefined where it is done already. Throws or rejects with a `Refusal` or `BrokerError` where it was not carried out. */
+  handle(session: Session, frame: RoomFrame): Promise<void> | undefined {
+    if (session.closed) return undefined;
+    switch (frame.type) {
+      case 'join':
+        return this.#join(session, frame);
+      case 'publish':
+        return this.#publish(session, frame);
+      case 'signal':
+        return this.#signal(session, frame);
+      case 'leave':
+        return this.#leave(session, frame);
+      case 'state':
+        return this.#state(session, frame);
+      case 'presence':
+        return this.#presence(session, frame);
+      case 'history':
+        return this.#history(session, frame);
+    }
+  }
+
+  #join(session: Session, frame: JoinFrame): Promise<void> {
+    this.#parts.rates.join(session);
+    this.#permit(session, 'join', frame.room);
+    checkJoin(session, frame, this.#parts.settings);
+    session.joining += 1;
+    return join(this.#parts, session, frame).finally(() => {
+      session.joining -= 1;
+    });
+  }
+
+  #publish(session: Session, frame: PublishFrame): Promise<void> {
+    const { id, room } = frame;
+    this.#parts.rates.message(session, room);
+    this.#joined(session, 'publish', room);
+    return publish(this.#parts.broker, session, frame, this.#parts.settings).then(({ epoch, seq, duplicate }) => {
+      if (id === undefined) return;
+      session.connection.send(encodeFrame({ type: 'ok', id, room, epoch, seq, ...(duplicate && { duplicate }) }));
+    });
+  }
+
+  #signal(session: Session, frame: SignalFrame): undefined {
+    this.#parts.rates.message(session, frame.room);
+    this.#joined(session, 'signal', frame.room);
+    sendSignal(this.#parts.broker, session, frame, this.#parts.settings);
+    return this.#ok(session, frame);
+  }
+
+  #leave(session: Session, frame: LeaveFrame): undefined {
+    if (!session.subscriptions.has(frame.room)) throw notJoined('leave', frame.room);
+    leave(this.#parts, session, frame.room);
+    return this.#ok(session, frame);
+  }
+
+  #state(session: Session, frame: StateFrame): Promise<void> {
+    this.#joined(session, 'state', frame.room);
+    const state = stateText(frame.state, this.#parts.settings.limitStateBytes);
+    return this.#parts.writer.state(frame.room, session.user, state).then(() => this.#ok(session, frame));
+  }
+
+  async #presence(session: Session, frame: PresenceRequestFrame): Promise<void> {
+    const { id, room } = frame;
+    // The online state of a user is no room to be joined; who may ask is the access port's to say.
+    if (room.startsWith('@')) this.#permit(session, 'presence', room);
+    else this.#joined(session, 'presence', room);
+    const known = await this.#parts.presence.view(room, 0);
+    this.#parts.fanOut.flush(room);
+    const view = this.#parts.presence.sealed(room, known);
+    presenceTold(session, room, view.version);
+    session.connection.send(presenceReply({ id, room, version: view.version, count: view.count, members: view.members }));
+  }
+
+  async #history(session: Session, frame: HistoryFrame): Promise<void> {
+    this.#joined(session, 'history', frame.room);
+    session.connection.send(await history(this.#parts.broker, frame, this.#parts.settings));
+  }
+
+  #ok(session: Session, frame: LeaveFrame | SignalFrame | StateFrame): undefined {
+    if (frame.id !== undefined) session.connection.send(encodeFrame({ type: 'ok', id: frame.id, room: frame.room }));
+    return undefined;
+  }
+
+  #joined(session: Session, action: Action, room: string): void {
+    if (!session.subscriptions.has(room)) throw notJoined(action, room);
+    this.#permit(session, action, room);
+  }
+
+  #permit(session: Session, action: Action, room: string): void {
+    if (!this.#parts.access.permits(session, action, room)) {
+      throw new Refusal('forbidden', `the token does not allow to ${action} in room "${room}"`);
+    }
+  }
+}
+
+function notJoined(action: string, room: string): Refusal {
+  return new Refusal('not_joined', `${action} needs room "${room}" to be joined by this connection first`);
+}

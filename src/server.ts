@@ -1,0 +1,142 @@
+/**
+ * The composition root: the one place that picks implementations. Everything
+ * below is handed its ports; nothing below chooses.
+ */
+import type { AddressInfo } from 'node:net';
+import type { Broker } from './broker/broker.ts';
+import { createMemoryBroker } from './broker/memory/memory-broker.ts';
+import type { PresenceStore } from './broker/presence.ts';
+import { createRedisBroker } from './broker/redis/redis-broker.ts';
+import { createRedisPresence } from './broker/redis/redis-presence.ts';
+import type { Config } from './config.ts';
+import { redisTarget } from './config-redis.ts';
+import type { Clock, Random } from './core/clock.ts';
+import type { Logger } from './core/logger.ts';
+import { openAccess } from './node/access.ts';
+import { Node } from './node/node.ts';
+import { watchEventLoop } from './ops/event-loop-lag.ts';
+import { systemClock, systemRandom } from './ops/system-clock.ts';
+import { type Health, healthRoutes } from './transport/http/health.ts';
+import { createHttp } from './transport/http/http-server.ts';
+import { WsListener } from './transport/ws-listener.ts';
+import { VERSION } from './version.ts';
+
+export interface ServerOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+export interface Server {
+  /** Listens, and begins to connect to Redis where one is configured. Rejects where the port is taken. */
+  listen(): Promise<{ host: string; port: number }>;
+  /** Stops without a storm: clients are told when to come back and are served until then. */
+  drain(): Promise<void>;
+  /** Stops at once: clients are told to come back. */
+  close(): Promise<void>;
+}
+
+export function createServer(options: ServerOptions): Server {
+  const { config, logger, clock = systemClock, random = systemRandom } = options;
+  const { broker, presence } = createStores(config, logger, clock, random);
+  const node = new Node({
+    broker,
+    presence,
+    clock,
+    random,
+    logger,
+    access: openAccess,
+    serverName: `roomcast/${VERSION}`,
+    settings: config,
+  });
+  const lag = watchEventLoop();
+  const { app, server } = createHttp();
+  const sockets = new WsListener({ clock, random, logger, opened: (c) => node.opened(c), settings: config });
+  const startedAtMs = clock.now();
+  let stopping = false;
+  let stopped: Promise<void> | undefined;
+
+  const ready = () => !stopping && node.ready;
+  const health = (): Health => {
+    const { status, latencyMs } = broker.health();
+    return {
+      node: config.nodeName,
+      version: VERSION,
+      uptime_s: Math.round((clock.now() - startedAtMs) / 1000),
+      ready: ready(),
+      redis_status: status,
+      redis_latency_ms: latencyMs === undefined ? undefined : Math.round(latencyMs * 100) / 100,
+      connections: node.hub.connections,
+      rooms: node.hub.rooms,
+      event_loop_lag_ms: lag.read(),
+    };
+  };
+  healthRoutes(app, { ready, health });
+
+  /** Sockets first: the HTTP server waits for upgraded ones for ever. */
+  const stop = async () => {
+    await sockets.stop();
+    await app.close();
+    await node.stop();
+    lag.stop();
+    logger.info({}, 'stopped');
+  };
+
+  return {
+    async listen() {
+      await app.listen({ host: config.host, port: config.port });
+      sockets.attach(server);
+      node.start();
+      const address = server.address() as AddressInfo;
+      return { host: config.host, port: address.port };
+    },
+    async drain() {
+      stopping = true;
+      logger.info({ connections: node.hub.connections }, 'draining');
+      // Two checks of the proxy see `/ready` say 404 before the first upgrade is refused.
+      if (node.hub.connections > 0) await pause(clock, config.drainNoticeMs);
+      sockets.refuseNew();
+      await node.drain();
+      await this.close();
+    },
+    close() {
+      stopping = true;
+      stopped ??= stop();
+      return stopped;
+    },
+  };
+}
+
+function createStores(
+  config: Config,
+  logger: Logger,
+  clock: Clock,
+  random: Random,
+): { broker: Broker; presence: PresenceStore } {
+  const target = redisTarget(config);
+  if (target.mode === 'off') return createMemoryBroker({ settings: config, clock, random });
+  const { broker, commands, keys } = createRedisBroker({
+    settings: config,
+    target: { ...target, tls: target.tls ? {} : undefined },
+    clock,
+    random,
+    logger,
+  });
+  const presence = createRedisPresence({
+    commands,
+    keys,
+    settings: config,
+    clock,
+    random,
+    logger,
+    nodeName: config.nodeName,
+  });
+  return { broker, presence };
+}
+
+function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(ms, resolve);
+  });
+}

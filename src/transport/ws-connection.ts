@@ -1,0 +1,91 @@
+/**
+ * One WebSocket as the node sees it: text in, frames out. Frames are made by us
+ * (core/frame.ts) and written to the socket kept from the upgrade, because the
+ * same bytes go to every member of a room. That is right only while no extension
+ * is negotiated and `ws` has nothing of its own in its queue, which the listener
+ * sees to: no compression, no fragments, no Blobs.
+ */
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import type { Connection } from '../core/connection.ts';
+import type { Clock } from '../core/clock.ts';
+import { textFrame } from '../core/frame.ts';
+import type { Logger } from '../core/logger.ts';
+import { CLOSE } from '../protocol/codes.ts';
+
+export interface WsConnectionSettings {
+  /** Bytes that may wait for a peer that does not read; 0 = no limit. */
+  readonly limitOutboxMaxBytes: number;
+}
+
+/** After a close handshake that cannot be sent: the backlog is in front of it. */
+const SLOW_CLOSE_MS = 1000;
+/** RFC 6455 section 5.5: a control frame holds at most 125 bytes, two of them the code. */
+const CLOSE_REASON_BYTES_MAX = 123;
+
+export class WsConnection implements Connection {
+  readonly id: string;
+  readonly #ws: WebSocket;
+  readonly #socket: Socket;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #settings: WsConnectionSettings;
+  /** Clock.now() of the last byte heard; the heartbeat drops who is silent too long. */
+  heardAtMs: number;
+  #closing = false;
+
+  constructor(
+    id: string,
+    ws: WebSocket,
+    socket: Socket,
+    clock: Clock,
+    logger: Logger,
+    settings: WsConnectionSettings,
+  ) {
+    this.id = id;
+    this.#ws = ws;
+    this.#socket = socket;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#settings = settings;
+    this.heardAtMs = clock.now();
+  }
+
+  send(text: string | Buffer): void {
+    this.write(textFrame(text));
+  }
+
+  write(frames: Buffer): void {
+    // After the close frame no data may follow (RFC 6455 section 5.5.1), and a destroyed socket throws.
+    if (this.#closing || this.#ws.readyState !== this.#ws.OPEN) return;
+    this.#socket.write(frames);
+    const { limitOutboxMaxBytes } = this.#settings;
+    if (limitOutboxMaxBytes > 0 && this.#socket.writableLength > limitOutboxMaxBytes) this.#tooSlow();
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#ws.close(code, cutReason(reason));
+  }
+
+  ping(): void {
+    if (!this.#closing && this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
+  }
+
+  /** Ends the socket without a handshake: the peer is gone or does not read. */
+  terminate(): void {
+    this.#closing = true;
+    this.#ws.terminate();
+  }
+
+  #tooSlow(): void {
+    this.#logger.debug({ connection: this.id, queuedBytes: this.#socket.writableLength }, 'connection too slow');
+    this.close(CLOSE.tooSlow, 'you read too slowly; reconnect and resume from your position');
+    this.#clock.after(SLOW_CLOSE_MS, () => this.terminate());
+  }
+}
+
+function cutReason(reason: string): string {
+  return Buffer.byteLength(reason) <= CLOSE_REASON_BYTES_MAX ? reason : reason.slice(0, CLOSE_REASON_BYTES_MAX / 3);
+}

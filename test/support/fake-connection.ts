@@ -1,0 +1,179 @@
+/**
+ * A connection without a socket: it reads back every frame it is given, as a
+ * client would, and checks what every client is promised. Each frame must be
+ * one the protocol knows (src/protocol/messages.ts), and per room seq must grow
+ * by exactly one from the `joined`, `epoch` or `reset` before it.
+ */
+import type { Connection } from '../../src/core/connection.ts';
+import type { Hub } from '../../src/core/hub.ts';
+import { type PresenceMode, Session, type SessionLimits, type Subscription } from '../../src/core/session.ts';
+import type { Position } from '../../src/protocol/position.ts';
+import { serverFrameFault } from './frame-schemas.ts';
+
+export interface Frame {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+interface Known {
+  readonly epoch: string;
+  seq: number;
+}
+
+let born = 0;
+
+function nextId(): string {
+  born += 1;
+  return `01890000-0000-7000-8000-${String(born).padStart(12, '0')}`;
+}
+
+export class FakeConnection implements Connection {
+  readonly id = nextId();
+  readonly frames: Frame[] = [];
+  /** What broke the promises; tests expect it to be empty. */
+  readonly violations: string[] = [];
+  /** Calls of `write`: each would be one write to the socket. */
+  writes = 0;
+  closedWith: { readonly code: number; readonly reason: string } | undefined;
+  readonly #positions = new Map<string, Known>();
+
+  send(text: string | Buffer): void {
+    this.#received(text.toString());
+  }
+
+  write(frames: Buffer): void {
+    this.writes += 1;
+    for (const text of readFrames(frames)) this.#received(text);
+  }
+
+  close(code: number, reason: string): void {
+    this.closedWith ??= { code, reason };
+  }
+
+  of(type: string, room?: string): Frame[] {
+    return this.frames.filter(
+      (frame) => frame.type === type && (room === undefined || frame['room'] === room),
+    );
+  }
+
+  /** The reply to the request with this id. */
+  reply(id: string | number): Frame | undefined {
+    return this.frames.find((frame) => frame['id'] === id);
+  }
+
+  /** All frames since the last call of this, which a test may then look at as a whole. */
+  take(): Frame[] {
+    return this.frames.splice(0);
+  }
+
+  /** The seqs of the messages of a room, those in `joined` included, in the order they came. */
+  seqs(room: string): number[] {
+    return this.messages(room).map((message) => message.seq);
+  }
+
+  messages(room: string): { seq: number; data: unknown }[] {
+    return this.frames.flatMap((frame) => {
+      if (frame['room'] !== room) return [];
+      if (frame.type === 'joined') return frame['messages'] as { seq: number; data: unknown }[];
+      return frame.type === 'message' ? [frame as unknown as { seq: number; data: unknown }] : [];
+    });
+  }
+
+  /** Where the subscription is: what a client gives back as `since`. */
+  position(room: string): Position | undefined {
+    return this.#positions.get(room);
+  }
+
+  #received(text: string): void {
+    const frame = JSON.parse(text) as Frame;
+    if (this.closedWith) this.violations.push(`${frame.type} after close ${this.closedWith.code}`);
+    const fault = serverFrameFault(frame);
+    if (fault) this.violations.push(`${text.slice(0, 300)}: ${fault}`);
+    this.frames.push(frame);
+    this.#follow(frame);
+  }
+
+  #follow(frame: Frame): void {
+    const { type, room, seq, epoch } = frame as Frame & { room: string; seq: number; epoch: string };
+    const at = this.#positions.get(room);
+    if (type === 'joined') {
+      this.#checkJoined(frame);
+      this.#positions.set(room, { epoch, seq });
+    } else if (type === 'reset') {
+      this.#positions.set(room, { epoch, seq });
+    } else if (type === 'epoch') {
+      if (seq !== at?.seq) this.violations.push(`epoch at ${seq} of ${room} after ${at?.seq}`);
+      this.#positions.set(room, { epoch, seq });
+    } else if (type === 'message') {
+      if (seq !== (at?.seq ?? Number.NaN) + 1)
+        this.violations.push(`message ${seq} of ${room} after ${at?.seq}`);
+      if (at) at.seq = seq;
+    }
+  }
+
+  /** `messages` of a `joined` are without a hole and end at its seq. */
+  #checkJoined(frame: Frame): void {
+    const seqs = (frame['messages'] as { seq: number }[]).map((message) => message.seq);
+    const top = frame['seq'] as number;
+    seqs.forEach((seq, place) => {
+      if (seq !== top - seqs.length + 1 + place) {
+        this.violations.push(`joined at ${top} with messages ${seqs.join()}`);
+      }
+    });
+  }
+}
+
+export function createFakeConnection(): FakeConnection {
+  return new FakeConnection();
+}
+
+const NO_LIMITS: SessionLimits = {
+  limitPublishPerSecond: 0,
+  limitPublishBurst: 0,
+  limitJoinsPerSecond: 0,
+  limitJoinsBurst: 0,
+  limitBadFramesPerMinute: 0,
+};
+
+export interface FakeSession extends Session {
+  readonly connection: FakeConnection;
+}
+
+export function createSession(user: string, connection = createFakeConnection()): FakeSession {
+  return new Session(connection, user, true, NO_LIMITS, 0) as FakeSession;
+}
+
+export function subscribe(
+  hub: Hub,
+  session: Session,
+  room: string,
+  presence: PresenceMode = 'full',
+): Subscription {
+  const subscription: Subscription = { session, room, presence, presenceFrom: 0 };
+  hub.join(subscription);
+  return subscription;
+}
+
+const FIN_TEXT = 0x81;
+
+/** The texts of unmasked, unfragmented text frames, back to back; throws on anything else. */
+function readFrames(bytes: Buffer): string[] {
+  const texts: string[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    if (bytes[at] !== FIN_TEXT) throw new Error(`not a whole text frame at byte ${at}: ${bytes[at]}`);
+    const short = bytes.readUInt8(at + 1);
+    if (short > 127) throw new Error('a masked frame from a server');
+    const header = short < 126 ? 2 : short === 126 ? 4 : 10;
+    const length =
+      short < 126
+        ? short
+        : short === 126
+          ? bytes.readUInt16BE(at + 2)
+          : Number(bytes.readBigUInt64BE(at + 2));
+    const from = at + header;
+    if (from + length > bytes.length) throw new Error('a frame that was cut off');
+    texts.push(bytes.toString('utf8', from, from + length));
+    at = from + length;
+  }
+  return texts;
+}
