@@ -68,6 +68,9 @@ export interface PresenceNodes {
   users(room: string): Promise<string[]>;
   /** user -> when they came; it stays as long as they never left. */
   since(room: string): Promise<Map<string, string>>;
+  /** incarnation -> its last beat in one partition, in ms of Redis time. */
+  beats(partition?: number): Promise<Map<string, number>>;
+  redisMs(): Promise<number>;
   /** Keys that hold or list anybody, those of leases apart. */
   traces(): Promise<string[]>;
   /** Stops every node. */
@@ -141,6 +144,16 @@ export async function createPresenceNodes(server: RedisServer): Promise<Presence
     async since(room) {
       const entries = Object.entries(await redis.hgetall(keys.members(room)));
       return new Map(entries.map(([user, entry]) => [user, entry.split('\n')[1] ?? '']));
+    },
+    async beats(partition = 0) {
+      const flat = await redis.zrange(keys.live(partition), '0', '-1', 'WITHSCORES');
+      return new Map(
+        flat.flatMap((name, index) => (index % 2 === 0 ? [[name, Number(flat[index + 1])] as const] : [])),
+      );
+    },
+    async redisMs() {
+      const [seconds, micros] = await redis.time();
+      return Number(seconds) * 1_000 + Number(micros) / 1_000;
     },
     async traces() {
       const every = await redis.keys(keys.live(0).replace(/\{.*$/, '*'));

@@ -52,8 +52,8 @@ interface ModelServer {
   rooms: Map<string, RoomState>;
   /** Every state since the process started or the replica was synced, oldest first: where a lost tail may lead back to. */
   past: ReadonlyMap<string, RoomState>[];
-  /** What the snapshot holds that this server was last synced with as a replica. */
-  synced: ReadonlyMap<string, RoomState>;
+  /** What it was synced with as a replica, oldest first. The newest need not lie on its disk: a partial sync writes nothing. */
+  synced: ReadonlyMap<string, RoomState>[];
   aofStart: number;
   heard: { readonly room: string; readonly raw: Buffer }[];
   subscriber: Redis;
@@ -128,7 +128,6 @@ class RoomWorld {
     else if (dice <= 982) await this.#damage(this.#primary(), this.#chance.pick(ROOMS));
     else if (this.#run.world === 'single') await this.#breakSingle();
     else await this.#breakPair();
-    for (const server of this.#servers) if (server.primary) server.past.push(new Map(server.rooms));
   }
 
   // Operations that a node makes.
@@ -173,7 +172,7 @@ class RoomWorld {
     const after = afterPublish(before, server.term, { payload, seq: predicted.seq, epoch, key: name }, KEPT);
     if (after.tip !== undefined) this.#witness.acknowledge(after.tip);
     this.#witness.claim(room, epoch, predicted.seq, payload);
-    server.rooms.set(room, after);
+    replaceState(server, room, after);
   }
 
   async #initialise(server: ModelServer, room: string): Promise<void> {
@@ -188,7 +187,7 @@ class RoomWorld {
     this.#expectName(life, undefined);
     this.#expectName(token, undefined);
     const lineage = [{ token, start: 1 }];
-    server.rooms.set(room, { ...EMPTY_ROOM, once: state.once, life, lineage, writtenIn: server.term });
+    replaceState(server, room, { ...EMPTY_ROOM, once: state.once, life, lineage, writtenIn: server.term });
   }
 
   /** One read of a reader, or as many as it takes, always against what the model says. */
@@ -320,7 +319,7 @@ class RoomWorld {
   async #damage(server: ModelServer, room: string): Promise<void> {
     const state = stateOf(server, room);
     const kind = this.#chance.pick(['meta', 'log', 'entry', 'once', 'rollback', 'rollback'] as const);
-    const change = (next: Partial<RoomState>): void => void server.rooms.set(room, { ...state, ...next });
+    const change = (next: Partial<RoomState>): void => replaceState(server, room, { ...state, ...next });
     // Two damages of one room at once are beyond what its keys can tell: the log must prove the rollback.
     if (isRolledBack(state) && (kind === 'log' || kind === 'entry' || kind === 'rollback')) return;
     this.#note(`damage ${kind} of ${room} on ${this.#indexOf(server)}`);
@@ -358,7 +357,7 @@ class RoomWorld {
     const lineage = state.lineage.slice(0, end + 1);
     const text = lineage.map((term) => `${term.token}:${term.start};`).join('');
     await server.client.hset(this.#keys.meta(room), 's', seq, 'l', text);
-    server.rooms.set(room, { ...state, seq, tip, lineage });
+    replaceState(server, room, { ...state, seq, tip, lineage });
   }
 
   async #breakSingle(): Promise<void> {
@@ -416,10 +415,10 @@ class RoomWorld {
       const empty = kind === 'empty';
       await one.redis.restart({ empty });
       await this.#reconnect(one);
-      if (empty) one.synced = new Map();
-      one.rooms = new Map(one.synced);
-      one.past = [one.synced];
-      await this.#compare(one);
+      if (empty) one.synced = [new Map()];
+      one.past = one.synced;
+      await this.#findPast(one);
+      one.past = [new Map(one.rooms)];
     }
   }
 
@@ -427,8 +426,8 @@ class RoomWorld {
     await replica.client.replicaof('127.0.0.1', primary.redis.port);
     replica.primary = false;
     await until(async () => (await replica.client.info('replication')).includes('master_link_status:up'));
-    replica.synced = new Map(primary.rooms);
-    primary.past = [replica.synced];
+    primary.past = [new Map(primary.rooms)];
+    replica.synced = [...replica.synced, new Map(primary.rooms)];
     // The first replica of a primary gives it a replication log and with it a new id.
     primary.term = await termOf(primary.client);
   }
@@ -470,7 +469,7 @@ class RoomWorld {
       term: await termOf(client),
       rooms: new Map(),
       past: [new Map()],
-      synced: new Map(),
+      synced: [new Map()],
       aofStart: aofBytes(redis.dir),
       heard: [],
       subscriber,
@@ -560,6 +559,12 @@ class RoomWorld {
 
 function stateOf(server: ModelServer, room: string): RoomState {
   return server.rooms.get(room) ?? EMPTY_ROOM;
+}
+
+/** The scripts write in one step, so the states between two calls are all the states there are. */
+function replaceState(server: ModelServer, room: string, state: RoomState): void {
+  server.rooms.set(room, state);
+  server.past.push(new Map(server.rooms));
 }
 
 function describeServer(server: ModelServer): string {

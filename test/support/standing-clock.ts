@@ -3,7 +3,7 @@
  * it goes on, late, while `now()` never stops. That is what a process sees that was
  * stopped or collected garbage for too long, here for one of several nodes in one process.
  */
-import type { Clock } from '../../src/core/clock.ts';
+import type { Clock, Timer } from '../../src/core/clock.ts';
 import { systemClock } from '../../src/ops/system-clock.ts';
 
 export interface StandingClock extends Clock {
@@ -16,17 +16,13 @@ export function createStandingClock(): StandingClock {
   let standing = false;
   let due: (() => void)[] = [];
 
-  /** Late callbacks are dropped where their timer was cancelled meanwhile. */
-  function timed(
-    ms: number,
-    begin: (ms: number, run: () => void) => { cancel(): void },
-    run: () => void,
-  ): { cancel(): void } {
+  /** Once for each time it falls due, and not at all where it was cancelled meanwhile. */
+  function timed(run: () => void, begin: (onDue: () => void) => Timer): Timer {
     let cancelled = false;
     const late = (): void => {
       if (!cancelled) run();
     };
-    const timer = begin(ms, () => {
+    const timer = begin(() => {
       if (!standing) run();
       else if (!due.includes(late)) due.push(late);
     });
@@ -41,8 +37,8 @@ export function createStandingClock(): StandingClock {
   return {
     now: () => systemClock.now(),
     wallMs: () => systemClock.wallMs(),
-    after: (ms, run) => timed(ms, systemClock.after, run),
-    every: (ms, run) => timed(ms, systemClock.every, run),
+    after: (ms, run) => timed(run, (late) => systemClock.after(ms, late)),
+    every: (ms, run) => timed(run, (late) => systemClock.every(ms, late)),
     afterTurn: (run) => systemClock.afterTurn(run),
     stand() {
       standing = true;
