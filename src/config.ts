@@ -9,7 +9,7 @@ import { type Config, isLimit, type Setting, type SettingKey, settings } from '.
 import { nearestName } from './config-typo.ts';
 import { maskAddress, maskUrl, safeText } from './ops/redact.ts';
 
-export type { Source, Sources } from './config-checks.ts';
+export type { Sources } from './config-checks.ts';
 export type { Config } from './config-table.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -51,10 +51,11 @@ export function createServer(options: ServerOptions): Server {
     settings: config,
   });
   const lag = watchEventLoop();
-  const { app, server } = createHttp();
+  const http = createHttp({ clock, logger, settings: config });
   const sockets = new WsListener({ clock, random, logger, opened: (c) => node.opened(c), settings: config });
   const startedAtMs = clock.now();
   let stopping = false;
+  let drained: Promise<void> | undefined;
   let stopped: Promise<void> | undefined;
 
   const ready = () => !stopping && node.ready;
@@ -72,39 +73,45 @@ export function createServer(options: ServerOptions): Server {
       event_loop_lag_ms: lag.read(),
     };
   };
-  healthRoutes(app, { ready, health });
+  healthRoutes(http.app, { ready, health });
 
-  /** Sockets first: the HTTP server waits for upgraded ones for ever. */
+  /** Both at once: the HTTP server waits for the upgraded sockets, and each has its bound. */
   const stop = async () => {
-    await sockets.stop();
-    await app.close();
+    await Promise.all([sockets.stop(), http.close()]);
     await node.stop();
     lag.stop();
     logger.info({}, 'stopped');
   };
 
+  const close = () => {
+    stopping = true;
+    stopped ??= stop();
+    return stopped;
+  };
+
+  const drain = async () => {
+    stopping = true;
+    logger.info({ connections: node.hub.connections }, 'draining');
+    // Two checks of the proxy see `/ready` say 404 before the first upgrade is refused.
+    if (node.hub.connections > 0) await pause(clock, config.drainNoticeMs);
+    sockets.refuseNew();
+    await node.drain();
+    await close();
+  };
+
   return {
     async listen() {
-      await app.listen({ host: config.host, port: config.port });
-      sockets.attach(server);
+      await http.app.listen({ host: config.host, port: config.port });
+      sockets.attach(http.server);
       node.start();
-      const address = server.address() as AddressInfo;
+      const address = http.server.address() as AddressInfo;
       return { host: config.host, port: address.port };
     },
-    async drain() {
-      stopping = true;
-      logger.info({ connections: node.hub.connections }, 'draining');
-      // Two checks of the proxy see `/ready` say 404 before the first upgrade is refused.
-      if (node.hub.connections > 0) await pause(clock, config.drainNoticeMs);
-      sockets.refuseNew();
-      await node.drain();
-      await this.close();
+    drain() {
+      drained ??= drain();
+      return drained;
     },
-    close() {
-      stopping = true;
-      stopped ??= stop();
-      return stopped;
-    },
+    close,
   };
 }
 

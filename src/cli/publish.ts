@@ -63,11 +63,11 @@ async function publish(options: PublishOptions, terminal: Terminal): Promise<num
       throw new Failure('the server answered publish without a position');
     const duplicate = 'duplicate' in reply ? reply.duplicate : undefined;
     terminal.out(jsonLine({ epoch: reply.epoch, seq: reply.seq, duplicate }));
-    // Otherwise the room would see this user for five more seconds.
-    session.tell({ type: 'leave', room });
     return EXIT.done;
   } finally {
     ignore();
+    // Refused or not: without it the room would see this user for five more seconds.
+    session.tell({ type: 'leave', room });
     await session.close();
   }
 }

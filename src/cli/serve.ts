@@ -97,7 +97,7 @@ function stopOf(server: Serving, logger: ServerLogger, terminal: Terminal): Stop
       logger.warn({ signal }, 'second signal: ending at once');
       return void exitNow();
     }
-    logger.info({ signal }, signal === 'SIGTERM' ? 'draining' : 'closing');
+    logger.info({ signal }, 'stopping');
     end(EXIT.done, HARD_EXIT_MS, () => (signal === 'SIGTERM' ? server.drain() : server.close()));
   };
   const onUncaught = (error: unknown): void => {

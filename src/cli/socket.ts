@@ -79,6 +79,8 @@ function answered(status: number): string {
   switch (status) {
     case 404:
       return 'there is no WebSocket at that path (HTTP 404); the default path is /ws';
+    case 429:
+      return 'this address has too many connections (HTTP 429)';
     case 503:
       return 'the server takes no new connections now (HTTP 503): it is draining or overloaded; try again later';
     default:

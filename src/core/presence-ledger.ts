@@ -136,6 +136,9 @@ export class PresenceLedger {
   #drop(holding: Holding, reason: LeftReason): void {
     holding.heldUntilMs = undefined;
     holding.leaving = reason;
+    // Not yet written, the state ends with the membership: without this, who comes back without one would
+    // erase the state that the user has through another node.
+    holding.stated = false;
     holding.dirty = true;
   }
 }

@@ -22,6 +22,8 @@ export interface WsConnectionSettings {
 const SLOW_CLOSE_MS = 1000;
 /** RFC 6455 section 5.5: a control frame holds at most 125 bytes, two of them the code. */
 const CLOSE_REASON_BYTES_MAX = 123;
+/** Pings in a row that may stay without a single byte in return. */
+const UNANSWERED_PINGS_MAX = 2;
 
 export class WsConnection implements Connection {
   readonly id: string;
@@ -30,9 +32,10 @@ export class WsConnection implements Connection {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #settings: WsConnectionSettings;
-  /** Clock.now() of the last byte heard; the heartbeat drops who is silent too long. */
-  heardAtMs: number;
   #closing = false;
+  /** Bytes the peer had sent at the last beat, and the beats since it sent any. */
+  #heardBytes = 0;
+  #silentBeats = 0;
 
   constructor(
     id: string,
@@ -48,7 +51,11 @@ export class WsConnection implements Connection {
     this.#clock = clock;
     this.#logger = logger;
     this.#settings = settings;
-    this.heardAtMs = clock.now();
+  }
+
+  /** False from the first step of the close on: nothing is sent any more, and nothing that comes is listened to. */
+  get isOpen(): boolean {
+    return !this.#closing && this.#ws.readyState === this.#ws.OPEN;
   }
 
   send(text: string | Buffer): void {
@@ -57,10 +64,12 @@ export class WsConnection implements Connection {
 
   write(frames: Buffer): void {
     // After the close frame no data may follow (RFC 6455 section 5.5.1), and a destroyed socket throws.
-    if (this.#closing || this.#ws.readyState !== this.#ws.OPEN) return;
-    this.#socket.write(frames);
+    if (!this.isOpen) return;
+    // Judged before the write: one large frame (a `joined` with all that was missed) may be more than the
+    // limit by itself, and a client that comes back for it would be closed for it again, without an end.
     const { limitOutboxMaxBytes } = this.#settings;
     if (limitOutboxMaxBytes > 0 && this.#socket.writableLength > limitOutboxMaxBytes) this.#tooSlow();
+    else this.#socket.write(frames);
   }
 
   close(code: number, reason: string): void {
@@ -69,8 +78,16 @@ export class WsConnection implements Connection {
     this.#ws.close(code, cutReason(reason));
   }
 
-  ping(): void {
-    if (!this.#closing && this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
+  /**
+   * Pings the peer, or ends the socket of one that left two pings unanswered. Any byte is an answer. Beats are
+   * counted, not measured: after this process was frozen, what its peers sent meanwhile is still unread.
+   */
+  beat(): void {
+    const heard = this.#socket.bytesRead;
+    this.#silentBeats = heard === this.#heardBytes ? this.#silentBeats + 1 : 0;
+    this.#heardBytes = heard;
+    if (this.#silentBeats >= UNANSWERED_PINGS_MAX) this.terminate();
+    else if (this.isOpen) this.#ws.ping();
   }
 
   /** Ends the socket without a handshake: the peer is gone or does not read. */

@@ -1,13 +1,17 @@
 /**
- * Pings every connection once per interval, spread over the seconds of it, and
- * drops who was silent for two. One timer for all connections: a timer each
- * would cost memory for every idle client and fire in bursts after a storm.
+ * Beats for every connection once per interval, spread evenly over it: a beat
+ * pings, and drops who was silent for two. One timer for all connections: a
+ * timer each would cost memory for every idle client and fire in bursts after a
+ * storm.
  */
 import type { Clock, Timer } from '../core/clock.ts';
-import type { WsConnection } from './ws-connection.ts';
 
 export interface HeartbeatSettings {
   readonly pingIntervalMs: number;
+}
+
+interface Beating {
+  beat(): void;
 }
 
 const SLOTS = 25;
@@ -15,8 +19,9 @@ const SLOTS = 25;
 export class WsHeartbeat {
   readonly #clock: Clock;
   readonly #settings: HeartbeatSettings;
-  readonly #slots: Set<WsConnection>[] = Array.from({ length: SLOTS }, () => new Set());
-  readonly #slotOf = new Map<WsConnection, number>();
+  readonly #slots: Set<Beating>[] = Array.from({ length: SLOTS }, () => new Set());
+  readonly #slotOf = new Map<Beating, number>();
+  #added = 0;
   #next = 0;
   #timer: Timer | undefined;
 
@@ -33,14 +38,15 @@ export class WsHeartbeat {
     this.#timer?.cancel();
   }
 
-  add(connection: WsConnection): void {
-    // The slot just served: the first ping comes a whole interval from now.
-    const slot = (this.#next + SLOTS - 1) % SLOTS;
+  add(connection: Beating): void {
+    // In turn, not by the time of arrival: thousands that come within one second must not be pinged within one turn.
+    const slot = this.#added % SLOTS;
+    this.#added += 1;
     this.#slots[slot]?.add(connection);
     this.#slotOf.set(connection, slot);
   }
 
-  remove(connection: WsConnection): void {
+  remove(connection: Beating): void {
     const slot = this.#slotOf.get(connection);
     if (slot === undefined) return;
     this.#slots[slot]?.delete(connection);
@@ -48,11 +54,7 @@ export class WsHeartbeat {
   }
 
   #beat(): void {
-    const silentSince = this.#clock.now() - 2 * this.#settings.pingIntervalMs;
-    for (const connection of this.#slots[this.#next] ?? []) {
-      if (connection.heardAtMs < silentSince) connection.terminate();
-      else connection.ping();
-    }
+    for (const connection of this.#slots[this.#next] ?? []) connection.beat();
     this.#next = (this.#next + 1) % SLOTS;
   }
 }

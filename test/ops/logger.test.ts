@@ -26,6 +26,8 @@ async function written(log: { flush(): Promise<void> }): Promise<string> {
   return readFileSync(join(folder, 'log'), 'utf8');
 }
 
+/** Of coreutils, so on every machine that has a shell. */
+const MKFIFO = 'mkfifo';
 const turn = () => new Promise((resolve) => setTimeout(resolve, 10));
 
 const HOSTILE = {
@@ -90,7 +92,7 @@ describe('a reader that does not keep up', () => {
 
   beforeEach(() => {
     const path = join(folder, 'pipe');
-    execFileSync('mkfifo', [path]);
+    execFileSync(MKFIFO, [path]);
     reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     pipe = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
   });

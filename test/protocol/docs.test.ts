@@ -149,11 +149,11 @@ describe('the worked sessions', () => {
   );
 
   test('show the refusal the parser really gives', () => {
-    const line = sessions[8]?.lines.find((one) => one.includes('no such') && one.includes('->')) ?? '';
-    const [parsed] = parseText(LINE.exec(line)?.[3] ?? '', { batchMax: 64 });
-    expect(JSON.stringify(page)).toContain(
-      JSON.stringify(JSON.stringify(parsed?.error?.message)).slice(1, -1),
-    );
+    const lines = sessions[8]?.lines ?? [];
+    const at = lines.findIndex((line) => line.includes('no such') && line.includes(' -> '));
+    const [parsed] = parseText(LINE.exec(lines[at] ?? '')?.[3] ?? '', { batchMax: 64 });
+    const told = JSON.parse(LINE.exec(lines[at + 1] ?? '')?.[3] ?? '');
+    expect(told.message).toBe(parsed?.error?.message);
   });
 
   test('show every error code', () => {

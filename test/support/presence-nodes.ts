@@ -47,9 +47,10 @@ export interface PresenceNode {
 }
 
 export interface Observer {
-  changes(room: string): readonly PresenceChange[];
-  /** One name for each time somebody left, in order. */
-  left(room: string): string[];
+  /** All that was announced before the call, in order. */
+  changes(room: string): Promise<readonly PresenceChange[]>;
+  /** One name for each time somebody left before the call, in order. */
+  left(room: string): Promise<string[]>;
   /** Where the Redis it heard is gone: hears the one that is there now, keeping what was heard. */
   hearAgain(): Promise<void>;
 }
@@ -103,9 +104,15 @@ export async function createPresenceNodes(server: RedisServer): Promise<Presence
   await hear();
 
   const observer: Observer = {
-    changes: (room) => heard.get(room) ?? [],
-    left: (room) =>
-      (heard.get(room) ?? []).flatMap((change) => (change.kind === 'left' ? [...change.users] : [])),
+    async changes(room) {
+      // Answered behind everything Redis had to say on this connection.
+      await subscriber?.ping();
+      return heard.get(room) ?? [];
+    },
+    async left(room) {
+      const changes = await observer.changes(room);
+      return changes.flatMap((change) => (change.kind === 'left' ? change.users : []));
+    },
     hearAgain: async () => {
       redis = await server.client();
       await hear();

@@ -1,21 +1,23 @@
 /**
  * Idempotency keys of the embedded broker: what position a key of (room, user)
  * got, for as long as a client may still repeat it. All keys live equally long,
- * so the order of insertion is the order of expiry and forgetting is taking
- * from the front. Over `ONCE_KEYS_MAX` the oldest goes early: a repeat that
+ * so the order of their age is the order of their expiry. Over `ONCE_KEYS_MAX` the oldest goes early: a repeat that
  * comes after that is applied again, which is why the limit is far above what
  * a process of this size publishes with keys in two minutes.
  */
 import type { Clock } from '../../core/clock.ts';
 import type { Position } from '../../protocol/position.ts';
+import type { Place } from './age-order.ts';
+import { AgeOrder } from './age-order.ts';
 
-/** Keys remembered in a process; about 250 bytes each. */
+/** Keys remembered in a process; about 300 bytes each. */
 const ONCE_KEYS_MAX = 100_000;
 
 /** Expired keys taken away with each new one. Two per one added: the map shrinks even without a sweep. */
 const FORGET_PER_REMEMBER = 2;
 
 interface Remembered extends Position {
+  readonly name: string;
   readonly forgottenAtMs: number;
 }
 
@@ -27,7 +29,8 @@ interface OnceKeysOptions {
 }
 
 export class OnceKeys {
-  readonly #keys = new Map<string, Remembered>();
+  readonly #keys = new Map<string, Place<Remembered>>();
+  readonly #byAge = new AgeOrder<Remembered>();
   readonly #clock: Clock;
   readonly #ttlMs: number;
   readonly #max: number;
@@ -40,7 +43,7 @@ export class OnceKeys {
 
   /** Where the key was applied in this life of the room. A position of an earlier epoch names nothing any more, so it is no duplicate. */
   find(room: string, epoch: string, user: string, key: string): Position | undefined {
-    const found = this.#keys.get(nameOf(room, user, key));
+    const found = this.#keys.get(nameOf(room, user, key))?.item;
     if (!found || found.epoch !== epoch || found.forgottenAtMs <= this.#clock.now()) return undefined;
     return found;
   }
@@ -49,24 +52,22 @@ export class OnceKeys {
     if (this.#ttlMs <= 0) return;
     this.forgetExpired(FORGET_PER_REMEMBER);
     const name = nameOf(room, user, key);
-    // Without the delete a key used again would keep its old place and block the expiry of those behind it.
-    this.#keys.delete(name);
-    this.#keys.set(name, {
-      epoch: position.epoch,
-      seq: position.seq,
-      forgottenAtMs: this.#clock.now() + this.#ttlMs,
-    });
+    const { epoch, seq } = position;
+    const before = this.#keys.get(name);
+    // A key used again is as young as any: in its old place it would hide older ones from expiry.
+    if (before) this.#byAge.remove(before);
+    const forgottenAtMs = this.#clock.now() + this.#ttlMs;
+    this.#keys.set(name, this.#byAge.add({ name, epoch, seq, forgottenAtMs }));
     if (this.#keys.size > this.#max) this.#forgetOldest();
   }
 
   /** Takes away at most `limit` expired keys. */
   forgetExpired(limit: number): void {
     const nowMs = this.#clock.now();
-    let left = limit;
-    for (const [name, remembered] of this.#keys) {
-      if (left === 0 || remembered.forgottenAtMs > nowMs) return;
-      this.#keys.delete(name);
-      left -= 1;
+    for (let left = limit; left > 0; left -= 1) {
+      const { oldest } = this.#byAge;
+      if (!oldest || oldest.forgottenAtMs > nowMs) return;
+      this.#forgetOldest();
     }
   }
 
@@ -75,10 +76,11 @@ export class OnceKeys {
   }
 
   #forgetOldest(): void {
-    for (const name of this.#keys.keys()) {
-      this.#keys.delete(name);
-      return;
-    }
+    const { oldest } = this.#byAge;
+    const place = oldest && this.#keys.get(oldest.name);
+    if (!place) return;
+    this.#byAge.remove(place);
+    this.#keys.delete(place.item.name);
   }
 }
 

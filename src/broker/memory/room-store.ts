@@ -9,6 +9,8 @@
 import type { Entry } from '../broker.ts';
 import type { Member } from '../presence.ts';
 import type { Clock, Random } from '../../core/clock.ts';
+import type { Place } from './age-order.ts';
+import { AgeOrder } from './age-order.ts';
 import { RoomLog } from './room-log.ts';
 
 /** Rooms remembered beyond those in use (subscribed or with members). */
@@ -46,6 +48,10 @@ export interface Room {
   presenceVersion: number;
   usedAtMs: number;
   logForgottenAtMs: number;
+  /** Where it stands among all rooms; null until its first use. */
+  byUse: Place<Room> | null;
+  /** Where it stands among the rooms with a log; null where its log is forgotten. */
+  byMessage: Place<Room> | null;
 }
 
 export class RoomStore {
@@ -54,10 +60,10 @@ export class RoomStore {
   readonly #random: Random;
   readonly #isHeard: (room: string) => boolean;
   readonly #limits: RoomStoreLimits;
-  /** In order of use, oldest first. */
   readonly #rooms = new Map<string, Room>();
-  /** Rooms that keep messages, in order of their last one: the order in which their logs expire. */
-  readonly #logged = new Set<Room>();
+  readonly #byUse = new AgeOrder<Room>();
+  /** Rooms that keep messages, by their last one: the order in which their logs expire. */
+  readonly #byMessage = new AgeOrder<Room>();
   #logBytes = 0;
   /** Versions grow for ever, also those of a room that was forgotten and began anew. */
   #presenceVersionFloor = 0;
@@ -104,8 +110,8 @@ export class RoomStore {
     const entry = room.log.append(this.#clock.wallMs(), body);
     this.#logBytes += room.log.bytes - bytesBefore;
     room.logForgottenAtMs = this.#clock.now() + this.#settings.historyTtlS * 1_000;
-    this.#logged.delete(room);
-    if (room.log.count > 0) this.#logged.add(room);
+    if (room.byMessage) this.#byMessage.renew(room.byMessage);
+    else room.byMessage = this.#byMessage.add(room);
     if (this.#logBytes > this.#limits.logBytesTotalMax) this.#freeLogBytes(room);
     return entry;
   }
@@ -120,18 +126,16 @@ export class RoomStore {
   /** Forgets what nobody asked for again; what is asked for again expires in `use` without waiting for this. */
   sweep(): void {
     const nowMs = this.#clock.now();
-    let left = ROOMS_PER_SWEEP_MAX;
-    for (const room of this.#logged) {
-      if (left === 0 || room.logForgottenAtMs > nowMs) break;
+    for (let left = ROOMS_PER_SWEEP_MAX; left > 0; left -= 1) {
+      const room = this.#byMessage.oldest;
+      if (!room || room.logForgottenAtMs > nowMs) break;
       this.#forgetLog(room);
-      left -= 1;
     }
-    left = ROOMS_PER_SWEEP_MAX;
-    for (const room of this.#rooms.values()) {
-      if (left === 0 || !this.#isUnusedLong(room)) break;
+    for (let left = ROOMS_PER_SWEEP_MAX; left > 0; left -= 1) {
+      const room = this.#byUse.oldest;
+      if (!room || !this.#isUnusedLong(room)) break;
       if (this.#isInUse(room)) this.#touch(room);
       else this.#forget(room);
-      left -= 1;
     }
   }
 
@@ -140,20 +144,24 @@ export class RoomStore {
     const token = this.#random.token();
     // The same form as Redis gives it, life and term, so that nothing above sees which broker it talks to.
     const epoch = `${token.slice(0, 10)}.${token.slice(10)}`;
-    return {
+    const room: Room = {
       name,
       log: new RoomLog(epoch, this.#settings.historyMessages),
       members: new Map(),
       presenceVersion: 0,
       usedAtMs: 0,
       logForgottenAtMs: 0,
+      byUse: null,
+      byMessage: null,
     };
+    this.#rooms.set(name, room);
+    return room;
   }
 
   #touch(room: Room): void {
     room.usedAtMs = this.#clock.now();
-    this.#rooms.delete(room.name);
-    this.#rooms.set(room.name, room);
+    if (room.byUse) this.#byUse.renew(room.byUse);
+    else room.byUse = this.#byUse.add(room);
   }
 
   #isUnusedLong(room: Room): boolean {
@@ -171,32 +179,36 @@ export class RoomStore {
   #forget(room: Room): void {
     this.#forgetLog(room);
     this.#rooms.delete(room.name);
+    if (room.byUse) this.#byUse.remove(room.byUse);
+    room.byUse = null;
     this.#presenceVersionFloor = Math.max(this.#presenceVersionFloor, room.presenceVersion);
   }
 
   #forgetLog(room: Room): void {
     this.#logBytes -= room.log.bytes;
     room.log.forgetEntries();
-    this.#logged.delete(room);
+    if (room.byMessage) this.#byMessage.remove(room.byMessage);
+    room.byMessage = null;
   }
 
   /** Gives up after a bounded look: rooms in use are bounded by the node's own limits, so going over by them is safe. */
   #forgetLeastRecentlyUsed(): void {
-    let left = ROOMS_PER_SWEEP_MAX;
-    for (const room of this.#rooms.values()) {
-      if (left === 0) return;
+    for (let left = ROOMS_PER_SWEEP_MAX; left > 0; left -= 1) {
+      const room = this.#byUse.oldest;
+      if (!room) return;
       if (!this.#isInUse(room)) return this.#forget(room);
       // Out of the way of the next look; without this, old rooms in use would shield all younger ones.
       this.#touch(room);
-      left -= 1;
     }
   }
 
   /** Whole logs of other rooms first, then the oldest messages of `current`, which is published to right now. */
   #freeLogBytes(current: Room): void {
-    for (const room of this.#logged) {
-      if (this.#logBytes <= this.#limits.logBytesTotalMax) return;
-      if (room !== current) this.#forgetLog(room);
+    while (this.#logBytes > this.#limits.logBytesTotalMax) {
+      const room = this.#byMessage.oldest;
+      // Just published to, `current` is the youngest: where it is the oldest, it is the only one.
+      if (!room || room === current) break;
+      this.#forgetLog(room);
     }
     while (this.#logBytes > this.#limits.logBytesTotalMax && current.log.count > 1) {
       const bytesBefore = current.log.bytes;

@@ -58,8 +58,9 @@ export class BeatLoop {
     await this.#beating;
   }
 
-  get underWay(): boolean {
-    return this.#beating !== undefined;
+  /** The beat under way; resolves when it is over. Never rejects. */
+  get beating(): Promise<void> | undefined {
+    return this.#beating;
   }
 
   /** Beats now, in this turn; where a beat is under way, right after it. */

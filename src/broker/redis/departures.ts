@@ -95,7 +95,7 @@ export class Departures {
   #retry(send: SendChannels, chunk: readonly Departure[]): void {
     if (send !== this.#send) return;
     for (const departure of chunk) {
-      if (this.#options.isWanted(departure.channel)) departure.resolve();
+      if (this.#options.isWanted(departure.channel)) this.#end(departure);
       else this.#unsent.add(departure);
     }
     this.#options.due();
@@ -103,6 +103,10 @@ export class Departures {
 
   #left(departure: Departure): void {
     this.#options.left(departure.channel);
+    this.#end(departure);
+  }
+
+  #end(departure: Departure): void {
     if (this.#leaving.get(departure.channel) === departure) this.#leaving.delete(departure.channel);
     departure.resolve();
   }

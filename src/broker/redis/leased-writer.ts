@@ -19,7 +19,7 @@ export interface LeasedWriterSettings {
 
 export interface LeasedWriterOptions {
   readonly scripts: PresenceScripts;
-  readonly lease: Pick<NodeLease, 'writable' | 'fenced' | 'incarnation'>;
+  readonly lease: Pick<NodeLease, 'writable' | 'soonWritable' | 'fenced' | 'incarnation'>;
   readonly settings: LeasedWriterSettings;
   readonly clock: Clock;
 }
@@ -54,7 +54,7 @@ export class LeasedWriter {
   }
 
   async #applied(send: (incarnation: string) => Promise<WriteAnswer>): Promise<number> {
-    const incarnation = this.#lease.writable();
+    const incarnation = this.#lease.writable() ?? (await this.#lease.soonWritable());
     if (incarnation === undefined) throw notApplied('this node has no presence lease at present');
     const answer = await this.#outlasted(() => send(incarnation));
     if (answer.verdict === 'expired') throw notApplied('the write came too late to Redis');

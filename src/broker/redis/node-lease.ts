@@ -50,6 +50,8 @@ export interface LeaseEvents {
   beaten(): void;
 }
 
+/** Beats a write waits for: the one that found the lease gone, and the one that registers. */
+const REGISTRATIONS_MAX = 2;
 /** Rebuilds while nothing is known to be wrong. */
 export const SWEEP_MS = 300_000;
 
@@ -135,12 +137,18 @@ export class NodeLease {
    * last beat is old (this process stood still), a beat leaves ahead of the write.
    */
   writable(): string | undefined {
-    if (this.#stopped || !this.#registered) {
-      this.#refusedWrites = true;
-      return undefined;
-    }
-    if (!this.fresh && !this.#loop.underWay) this.#loop.soon();
+    if (this.#stopped || !this.#registered) return undefined;
+    if (!this.fresh && this.#loop.beating === undefined) this.#loop.soon();
     return this.#incarnation;
+  }
+
+  /** As `writable`, but waits for a registration under way. Undefined: refuse the write, a rebuild follows. */
+  async soonWritable(): Promise<string | undefined> {
+    for (let waits = 0; waits < REGISTRATIONS_MAX && !this.#registered; waits += 1) {
+      await this.#loop.beating;
+    }
+    this.#refusedWrites ||= !this.#registered;
+    return this.writable();
   }
 
   /** A write under this incarnation was answered `fenced`. Any number of such answers fence once. */

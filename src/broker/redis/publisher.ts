@@ -212,7 +212,7 @@ export class Publisher {
   #settle(state: LaneState, settlements: readonly Settlement<Publish, Receipt>[]): void {
     for (const { publish, ending } of settlements) {
       this.#waitingBytes -= publish.bytes;
-      if (ending.kind === 'applied') publish.resolve(ending.value);
+      if (ending.kind === 'applied') publish.resolve(receiptFor(publish.request, ending.value));
       else publish.reject(new BrokerError(ending.kind, ending.message));
     }
     if (state.lane.size > 0) return;
@@ -225,6 +225,11 @@ export class Publisher {
     this.#minted += 1;
     return `${this.#secret}.${this.#minted.toString(36)}`;
   }
+}
+
+/** Under a key minted here only our own resend can meet itself: to its caller the publish was made once. */
+function receiptFor(request: PublishRequest, receipt: Receipt): Receipt {
+  return request.key === undefined && receipt.duplicate ? { ...receipt, duplicate: false } : receipt;
 }
 
 function refused(code: 'unavailable' | 'rate_limited', message: string): Promise<never> {

@@ -39,7 +39,8 @@ export class RoomReconciler {
   readonly #writer: LeasedWriter;
   readonly #lease: RoomReconcilerOptions['lease'];
   readonly #mutex = new KeyedMutex();
-  readonly #passes = new Map<string, Pass>();
+  /** By room: the look under way, and those that wait for it. */
+  readonly #passes = new Map<string, Set<Pass>>();
   /** During a rebuild: the rooms in which the node held somebody since it began. */
   #heldSince: Set<string> | undefined;
 
@@ -55,23 +56,26 @@ export class RoomReconciler {
    */
   beforeHold(room: string, user: string): Promise<unknown> | undefined {
     this.#heldSince?.add(room);
-    const pass = this.#passes.get(room);
-    if (pass === undefined) return undefined;
-    pass.held.add(user);
-    return pass.dropping.get(user);
+    let dropping: Promise<unknown> | undefined;
+    for (const pass of this.#passes.get(room) ?? []) {
+      pass.held.add(user);
+      dropping ??= pass.dropping.get(user);
+    }
+    return dropping;
   }
 
   /** `users`: whom this node has. Rejects with a `BrokerError`; what was done by then is right, and may be done again. */
-  reconcile(room: string, users: ReadonlySet<string>): Promise<void> {
-    return this.#mutex.run(room, async () => {
-      const pass: Pass = { held: new Set(), dropping: new Map() };
-      this.#passes.set(room, pass);
-      try {
-        await this.#look(room, users, pass);
-      } finally {
-        this.#passes.delete(room);
-      }
-    });
+  async reconcile(room: string, users: ReadonlySet<string>): Promise<void> {
+    const pass: Pass = { held: new Set(), dropping: new Map() };
+    const passes = this.#passes.get(room) ?? new Set();
+    // From this turn on: `users` is what the node knew when it called.
+    this.#passes.set(room, passes.add(pass));
+    try {
+      await this.#mutex.run(room, () => this.#look(room, users, pass));
+    } finally {
+      passes.delete(pass);
+      if (passes.size === 0) this.#passes.delete(room);
+    }
   }
 
   /**

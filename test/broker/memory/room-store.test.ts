@@ -44,6 +44,18 @@ describe('time', () => {
     expect(rooms.roomCount).toBe(2);
   });
 
+  it('frees the log of a room that was published to again after it was freed once', () => {
+    const { clock, rooms, fill } = storeOf();
+    fill('a');
+    clock.advance(10_000);
+    rooms.sweep();
+    fill('b');
+    fill('a');
+    clock.advance(10_000);
+    rooms.sweep();
+    expect([rooms.peek('a')?.log.count, rooms.peek('b')?.log.count, rooms.logBytes]).toEqual([0, 0, 0]);
+  });
+
   it('forgets rooms metaTtlS after their last use, in order of use', () => {
     const { clock, rooms } = storeOf();
     rooms.use('a');

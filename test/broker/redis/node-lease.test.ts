@@ -87,10 +87,22 @@ describe('the first lease', () => {
   it('asks for a rebuild only where writes were refused before it', async () => {
     commands.setUsable(false);
     await start();
-    expect(lease.writable()).toBeUndefined();
+    expect(await lease.soonWritable()).toBeUndefined();
     commands.setUsable(true);
     await settle();
     expect(rebuilds).toEqual(['registered']);
+  });
+
+  it('is waited for by writes that come while it is registered', async () => {
+    lease.start({ rebuild: (cause) => rebuilds.push(cause), beaten: () => undefined });
+    expect(lease.writable()).toBeUndefined();
+    expect(await lease.soonWritable()).toBe(lease.incarnation);
+    const before = lease.incarnation;
+    lease.fenced(before);
+    expect(lease.writable()).toBeUndefined();
+    expect(await lease.soonWritable()).toBe(lease.incarnation);
+    expect(lease.incarnation).not.toBe(before);
+    expect(rebuilds).toEqual(['fenced']);
   });
 
   it('is silent where nothing was refused', async () => {
@@ -191,15 +203,30 @@ describe('beats', () => {
     const scripts = new PresenceScripts({ commands, keys, settings });
     const from = commands.sent.length;
     // A process that stood still: time went by and no timer ran.
-    const standing = clock.now;
-    clock.now = () => standing() + 6_000;
+    const moving = clock.now.bind(clock);
+    clock.now = () => moving() + 6_000;
     expect(lease.fresh).toBe(false);
     await scripts.hold(lease.writable() ?? '', 'room', 'ann', '{}', false);
-    clock.now = standing;
+    clock.now = moving;
     expect(commands.sent.slice(from).map(({ name }) => name)).toEqual([
       ...Array.from({ length: PARTITIONS }, () => 'heartbeat'),
       'hold',
     ]);
+  });
+
+  it('say so where this process stood still', async () => {
+    await start();
+    const moving = clock.now.bind(clock);
+    let standingMs = 0;
+    clock.now = () => moving() + standingMs;
+    await clock.advanceAsync(1_000);
+    standingMs = 4_000;
+    await clock.advanceAsync(BEAT_MS);
+    expect(logger.saying('stood still')).toEqual([]);
+    standingMs = 12_000;
+    await clock.advanceAsync(BEAT_MS);
+    expect(logger.saying('stood still')).toHaveLength(1);
+    clock.now = moving;
   });
 
   it('ask for a sweep every five minutes, under the same name', async () => {

@@ -21,7 +21,7 @@ export function aofBytes(dir: string): number {
  * @param from nothing before this length is touched
  * @param fraction 0 cuts nothing, 1 everything behind `from`
  */
-export async function cutAofTail(dir: string, from: number, fraction: number): Promise<void> {
+export function cutAofTail(dir: string, from: number, fraction: number): void {
   const file = growingFile(dir);
   if (file === undefined) throw new Error(`no append-only file in ${dir}`);
   const tail = statSync(file).size - from;

@@ -45,7 +45,8 @@ export const EMPTY_ROOM: RoomState = {
   once: new Map(),
 };
 
-const TERMS_KEPT = 16;
+/** Of a lineage; a position of an older term is lost. */
+export const TERMS_KEPT = 16;
 
 export type PublishPrediction =
   | { readonly kind: 'dup'; readonly position: string }

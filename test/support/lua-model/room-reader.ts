@@ -4,6 +4,7 @@
  * broken: a hole, a change of order, a reading that went on although something seen is gone.
  */
 import { ancestorAt, type Message, type RoomState, type Term } from './room-model.ts';
+import { fail } from './run-log.ts';
 
 export interface Cursor {
   readonly epoch: string;
@@ -151,10 +152,4 @@ export class Reader {
     this.#last = message;
     this.cursor = { epoch, seq: message.seq };
   }
-}
-
-export class ModelViolation extends Error {}
-
-export function fail(what: string): never {
-  throw new ModelViolation(what);
 }

@@ -1,0 +1,360 @@
+import { createServer, connect, type AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Position } from '../../../src/protocol/position.ts';
+import { bodyOf, nameIn, startBroker, watchRejections, type BrokerRig } from '../../support/broker-rig.ts';
+import { isSubscriber, startFaultProxy, type FaultProxy } from '../../support/fault-proxy.ts';
+import { startRedis, type RedisServer } from '../../support/redis-server.ts';
+
+let server: RedisServer;
+let client: Redis;
+let proxy: FaultProxy;
+let rejections: ReturnType<typeof watchRejections>;
+const printed = vi.spyOn(console, 'error');
+beforeAll(async () => {
+  server = await startRedis();
+  client = await server.client();
+  rejections = watchRejections();
+});
+afterAll(async () => {
+  await server.stop();
+  rejections.stop();
+  expect(rejections.seen).toEqual([]);
+  // ioredis prints what is emitted as `error` to nobody.
+  expect(printed.mock.calls).toEqual([]);
+});
+
+const rigs: BrokerRig[] = [];
+let prefixes = 0;
+beforeEach(async () => {
+  proxy = await startFaultProxy(server.port);
+});
+afterEach(async () => {
+  proxy.setMode('pass');
+  for (const { broker } of rigs.splice(0)) await broker.stop();
+  await proxy.close();
+});
+
+async function started(
+  settings: Parameters<typeof startBroker>[1] = {},
+  port = proxy.port,
+): Promise<BrokerRig> {
+  prefixes += 1;
+  const rig = startBroker(port, { redisPrefix: `broker${prefixes}:`, ...settings });
+  rigs.push(rig);
+  await rig.status('up');
+  return rig;
+}
+
+function publish({ broker }: BrokerRig, room: string, name: string): Promise<Position> {
+  return broker.publish({ room, lane: 'lane', user: 'ann', body: bodyOf(name) });
+}
+
+async function subscribers(rig: BrokerRig, room: string): Promise<number> {
+  const [, count] = (await client.pubsub('NUMSUB', rig.keys.channel(room))) as [string, number];
+  return count;
+}
+
+function count(rig: BrokerRig, kind: string): number {
+  return rig.heard.heard.filter((event) => event.kind === kind).length;
+}
+
+/** Names heard in a room since `from`, in order, with what was missed read from the store: what a node's relay does. */
+async function mended(rig: BrokerRig, room: string, since: Position): Promise<string[]> {
+  const read = await rig.broker.read(room, since, 20_000);
+  if (read.verdict !== 'ok') throw new Error(`read says ${read.verdict}`);
+  const bySeq = new Map(read.entries.map((entry) => [entry.seq, nameIn(entry.body)]));
+  for (const { entry } of rig.heard.messages(room)) {
+    // Heard and read must be the same message where both have it.
+    const kept = bySeq.get(entry.seq);
+    if (kept !== undefined) expect(nameIn(entry.body)).toBe(kept);
+    else bySeq.set(entry.seq, nameIn(entry.body));
+  }
+  return [...bySeq.entries()].sort(([a], [b]) => a - b).map(([, name]) => name);
+}
+
+describe('a lost subscriber link', () => {
+  it('is told, every room comes back, and a read mends what was missed', async () => {
+    const rig = await started();
+    await rig.broker.subscribe('busy');
+    await rig.broker.subscribe('calm');
+    const begin = await rig.broker.read('busy', null, 1);
+    const names = Array.from({ length: 600 }, (_, index) => `m${index}`);
+    for (const [index, name] of names.entries()) {
+      const sent = publish(rig, 'busy', name);
+      if (index % 150 === 75) await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await Promise.all([sent, delay(1)]);
+    }
+    await rig.heard.until(() => count(rig, 'subscribed') >= 8, 'both rooms again after each of four losses');
+
+    expect(count(rig, 'linkLost')).toBe(4);
+    const kinds = rig.heard.heard.map(({ kind }) => kind).filter((kind) => kind !== 'message');
+    expect(kinds).toEqual(['status', ...Array(4).fill(['linkLost', 'subscribed', 'subscribed']).flat()]);
+    expect(rig.heard.messages('busy').length).toBeLessThan(600);
+    expect(await mended(rig, 'busy', { epoch: begin.epoch, seq: begin.top })).toEqual(names);
+    expect(rig.heard.statuses()).toEqual(['up']);
+  });
+
+  it('is found by the canary when it is half-open', async () => {
+    // The PING would find it too, but not within the second this test allows.
+    const rig = await started({ canaryMs: 200, canaryDeadMs: 600, redisDeadlineMs: 5_000 });
+    await rig.broker.subscribe('room');
+    await delay(300);
+    proxy.setMode('blackhole', isSubscriber);
+    const from = performance.now();
+    await rig.heard.until(() => count(rig, 'linkLost') === 1, 'the loss');
+    expect(performance.now() - from).toBeGreaterThan(350);
+    expect(performance.now() - from).toBeLessThan(1_100);
+    proxy.setMode('pass');
+    await rig.heard.until(() => count(rig, 'subscribed') === 1, 'the room again');
+    await publish(rig, 'room', 'one');
+    await rig.heard.until(() => rig.heard.messages('room').length === 1, 'the message');
+    expect(rig.logger.saying('Redis link lost').map(({ fields }) => fields.reason)).toEqual([
+      expect.stringMatching(/^no canary was heard for \d+ ms$/),
+    ]);
+  });
+
+  it('is found by its PING when no canary is sent', async () => {
+    const rig = await started({ canaryMs: 600_000, redisDeadlineMs: 300 });
+    proxy.setMode('blackhole', isSubscriber);
+    await rig.heard.until(() => count(rig, 'linkLost') === 1, 'the loss');
+    expect(rig.logger.saying('Redis link lost').map(({ fields }) => [fields.link, fields.reason])).toEqual([
+      ['subscriber', 'no answer for 300 ms'],
+    ]);
+  });
+
+  it('comes back although a SUBSCRIBE was never answered and Redis stayed away for a while', async () => {
+    const rig = await started({ redisDeadlineMs: 300 });
+    const rooms = Array.from({ length: 700 }, (_, index) => `room${index}`);
+    await Promise.all(rooms.map((room) => rig.broker.subscribe(room)));
+    // The next connection opens, sends its SUBSCRIBE, and hears nothing.
+    proxy.setMode('swallow-replies', isSubscriber);
+    proxy.cutOpen(isSubscriber);
+    await rig.heard.until(() => count(rig, 'linkLost') === 2, 'the second loss');
+    proxy.setMode('cut', isSubscriber);
+    await delay(400);
+    proxy.setMode('pass');
+    await rig.heard.until(() => count(rig, 'subscribed') === rooms.length, 'all rooms again');
+    for (const room of ['room0', 'room511', 'room512', 'room699'])
+      expect(await subscribers(rig, room)).toBe(1);
+    const again = rig.heard.heard.filter((event) => event.kind === 'subscribed').map(({ room }) => room);
+    expect(new Set(again)).toEqual(new Set(rooms));
+  });
+});
+
+describe('subscribing', () => {
+  it('resolves on the next link when the present one is lost meanwhile', async () => {
+    const rig = await started();
+    proxy.setMode('swallow-replies', isSubscriber);
+    const subscribed = rig.broker.subscribe('room');
+    await delay(50);
+    expect(await subscribers(rig, 'room')).toBe(1);
+    proxy.cutOpen(isSubscriber);
+    proxy.setMode('pass');
+    await subscribed;
+    expect(await subscribers(rig, 'room')).toBe(1);
+    // It was never promised before, so its return is the promise itself and no event.
+    expect(count(rig, 'subscribed')).toBe(0);
+    await publish(rig, 'room', 'one');
+    await rig.heard.until(() => rig.heard.messages('room').length === 1, 'the message');
+  });
+
+  it('rejects when nothing answers in time, and then the room is not heard', async () => {
+    const rig = await started({ redisDeadlineMs: 5_000, canaryDeadMs: 60_000 });
+    proxy.setMode({ delayMs: 2_300 }, isSubscriber);
+    await expect(rig.broker.subscribe('room')).rejects.toMatchObject({ code: 'unavailable' });
+    proxy.setMode('pass');
+    await vi.waitFor(async () => expect(await subscribers(rig, 'room')).toBe(0), 2_000);
+    await publish(rig, 'room', 'one');
+    await rig.broker.subscribe('barrier');
+    await publish(rig, 'barrier', 'two');
+    await rig.heard.until(() => rig.heard.messages('barrier').length === 1, 'the barrier');
+    expect(rig.heard.messages('room')).toEqual([]);
+  });
+
+  it('is refused at once while Redis is away', async () => {
+    const rig = await started();
+    proxy.setMode('cut');
+    await rig.status('down');
+    const from = performance.now();
+    await expect(rig.broker.subscribe('room')).rejects.toMatchObject({ code: 'unavailable' });
+    expect(performance.now() - from).toBeLessThan(50);
+    proxy.setMode('pass');
+    await rig.status('up');
+    expect(await subscribers(rig, 'room')).toBe(0);
+  });
+
+  it('ends where the last call of a turn says, however often rooms are joined and left', async () => {
+    const rig = await started();
+    const wanted = new Set<string>();
+    for (let round = 0; round < 300; round += 1) {
+      const room = `room${Math.floor(Math.random() * 5)}`;
+      if (Math.random() < 0.5) {
+        wanted.add(room);
+        rig.broker.subscribe(room).catch(() => undefined);
+      } else {
+        wanted.delete(room);
+        void rig.broker.unsubscribe(room);
+      }
+      if (Math.random() < 0.3) await delay(0);
+    }
+    await rig.broker.subscribe('barrier');
+    for (let index = 0; index < 5; index += 1) {
+      expect(await subscribers(rig, `room${index}`), `room${index}`).toBe(wanted.has(`room${index}`) ? 1 : 0);
+    }
+  });
+});
+
+describe('an outage', () => {
+  it('of Redis itself is told as down, then up, with every room subscribed again', async () => {
+    const own = await startRedis({ aof: true });
+    try {
+      const rig = await started({}, own.port);
+      await rig.broker.subscribe('room');
+      const before = await publish(rig, 'room', 'before');
+      await own.kill();
+      await rig.status('down');
+      expect(rig.broker.health()).toMatchObject({ status: 'down' });
+      await expect(rig.broker.read('room', null, 1)).rejects.toMatchObject({ code: 'unavailable' });
+      await own.restart();
+      await rig.status('up');
+      await rig.heard.until(() => count(rig, 'subscribed') >= 1, 'the room again');
+      expect(rig.broker.health()).toMatchObject({ status: 'connected' });
+      await publish(rig, 'room', 'after');
+      const read = await rig.broker.read('room', before, 10);
+      expect(read).toMatchObject({ verdict: 'ok', terms: [{ start: before.seq + 1 }] });
+      expect(rig.heard.statuses()).toEqual(['up', 'down', 'up']);
+      const told = rig.logger.lines.filter(({ level }) => level === 'info' || level === 'warn');
+      expect(told.map(({ message }) => message)).toEqual([
+        'Redis is up',
+        'Redis link lost',
+        'Redis link lost',
+        'Redis is down: publishes, reads and joins are refused',
+        'Redis is up',
+      ]);
+    } finally {
+      await own.stop();
+    }
+  });
+
+  it('of a frozen Redis is an outage too', async () => {
+    const own = await startRedis();
+    try {
+      const rig = await started({ redisDeadlineMs: 300 }, own.port);
+      own.pause();
+      await rig.status('down');
+      own.resume();
+      await rig.status('up');
+    } finally {
+      await own.stop();
+    }
+  });
+
+  it('before the first connection ends with `up`', async () => {
+    proxy.setMode('cut');
+    prefixes += 1;
+    const rig = startBroker(proxy.port, { redisPrefix: `broker${prefixes}:` });
+    rigs.push(rig);
+    await expect(publish(rig, 'room', 'one')).rejects.toMatchObject({ code: 'unavailable' });
+    await delay(300);
+    expect(rig.heard.heard).toEqual([]);
+    proxy.setMode('pass');
+    await rig.status('up');
+    await publish(rig, 'room', 'one');
+  });
+
+  it('lets signals reach this node and no other', async () => {
+    const [one, two] = [await started(), await started()];
+    const prefix = one.keys.canary();
+    expect(two.keys.canary()).not.toBe(prefix);
+    await one.broker.subscribe('room');
+    proxy.setMode('cut');
+    await one.status('down');
+    one.broker.signal('room', { sender: 'c1', body: bodyOf('wave') });
+    one.broker.signal('elsewhere', { sender: 'c1', body: bodyOf('wave') });
+    expect(one.heard.signals('room').map(({ body }) => nameIn(body))).toEqual(['wave']);
+    expect(one.heard.signals('elsewhere')).toEqual([]);
+  });
+});
+
+describe('what does not fit together', () => {
+  it('is told as a gap when an envelope is of an unknown format, and logged once a minute', async () => {
+    const rig = await started();
+    await rig.broker.subscribe('room');
+    await publish(rig, 'room', 'one');
+    for (let index = 0; index < 3; index += 1) await client.publish(rig.keys.channel('room'), '2Mfuture');
+    await rig.heard.until(() => count(rig, 'gap') === 3, 'three gaps');
+    expect(rig.logger.saying('unknown format')).toHaveLength(1);
+    await client.xadd(rig.keys.log('room'), '2-1', 'd', '2future');
+    await client.hset(rig.keys.meta('room'), 's', '2');
+    const read = await rig.broker.read('room', null, 1);
+    expect(await rig.broker.read('room', { epoch: read.epoch, seq: 0 }, 10)).toMatchObject({
+      verdict: 'trimmed',
+      top: 2,
+      entries: [],
+    });
+  });
+
+  it('is healed as a lost link when a canary was missed', async () => {
+    const rig = await started();
+    await rig.broker.subscribe('room');
+    await vi.waitFor(() => expect(rig.broker.health().latencyMs).toBeGreaterThan(0));
+    await publish(rig, 'room', 'one');
+    // It came behind the first canary, so the next number is awaited by now.
+    await rig.heard.until(() => rig.heard.messages('room').length === 1, 'the message');
+    await client.incr(rig.keys.canary());
+    await rig.heard.until(() => count(rig, 'subscribed') === 1, 'the room');
+    expect(rig.heard.heard.map(({ kind }) => kind)).toEqual(['status', 'message', 'linkLost', 'subscribed']);
+  });
+
+  it('is cut when the two links end at different servers', async () => {
+    const other = await startRedis();
+    // A balancer that sends the second connection to another server, and the rest to the first.
+    let connections = 0;
+    const balancer = createServer((near) => {
+      connections += 1;
+      const far = connect(connections === 2 ? other.port : server.port, '127.0.0.1');
+      near.on('error', () => far.destroy()).on('close', () => far.destroy());
+      far.on('error', () => near.destroy()).on('close', () => near.destroy());
+      near.pipe(far).pipe(near);
+    });
+    await new Promise<void>((resolve) => balancer.listen(0, '127.0.0.1', resolve));
+    try {
+      const rig = await started({ canaryDeadMs: 60_000 }, (balancer.address() as AddressInfo).port);
+      await rig.broker.subscribe('room');
+      await rig.heard.until(() => count(rig, 'subscribed') === 1, 'the room on the right server');
+      await publish(rig, 'room', 'one');
+      await rig.heard.until(() => rig.heard.messages('room').length === 1, 'the message');
+      const reasons = rig.logger.saying('Redis link lost').map(({ fields }) => fields.reason);
+      expect(reasons).toEqual(Array(2).fill('the two links ended at different Redis servers'));
+    } finally {
+      balancer.close();
+      await other.stop();
+    }
+  });
+});
+
+describe('credentials', () => {
+  it('open the door, and are never logged, right or wrong', async () => {
+    const own = await startRedis();
+    try {
+      await (await own.client()).config('SET', 'requirepass', 'sesame-7');
+      const target = { host: '127.0.0.1', port: own.port };
+      const right = startBroker({ ...target, password: 'sesame-7' });
+      const wrong = startBroker({ ...target, username: 'mallory', password: 'sesame-8' });
+      rigs.push(right, wrong);
+      await right.status('up');
+      await right.broker.subscribe('room');
+      await publish(right, 'room', 'one');
+      await vi.waitFor(() => expect(wrong.logger.lines.length).toBeGreaterThan(10));
+      expect(wrong.heard.heard).toEqual([]);
+      const logged = JSON.stringify([right.logger.lines, wrong.logger.lines]);
+      expect(logged).toContain('WRONGPASS');
+      expect(logged).not.toMatch(/sesame|mallory/);
+    } finally {
+      for (const { broker } of rigs.splice(0)) await broker.stop();
+      await own.stop();
+    }
+  });
+});
