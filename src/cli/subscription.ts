@@ -92,9 +92,8 @@ export class Subscription {
     this.#events.joined?.(frame);
     const first = frame.messages[0]?.seq ?? frame.seq + 1;
     this.#position = { epoch: frame.epoch, seq: first - 1 };
+    // They end at frame.seq. Ended half-way through, the position stays that of the last message told.
     for (const message of frame.messages) this.#message(message, frame.epoch);
-    // Ended half-way through: the position is that of the last message told, not of the last one sent.
-    if (!this.#ended) this.#position = { epoch: frame.epoch, seq: frame.seq };
   }
 
   #message(message: Omit<MessageFrame, 'type' | 'room'>, epoch: string): void {

@@ -58,7 +58,9 @@ describe('a roster', () => {
     expect(roster.apply({ type: 'presence', room: 'r', version: 2, count: 1001 })).toEqual([
       { change: 'count', count: 1001 },
     ]);
-    expect(roster.apply(diff(2, 3, { left: [{ user: 'a', reason: 'left' }] }))).toBeUndefined();
+    for (const previous of [1, 2]) {
+      expect(roster.apply(diff(previous, 3, { left: [{ user: 'a', reason: 'left' }] }))).toBeUndefined();
+    }
   });
 
   it('ends up with the same members from any two snapshots as from the second alone', () => {
