@@ -18,6 +18,7 @@ const STEPS = {
   texts: ['scripts/texts.mjs'],
   unused: [tool('knip/bin/knip.js'), '--no-progress', '--no-config-hints'],
   lockfile: ['scripts/lockfile.mjs', '--check'],
+  docs: ['scripts/docs.mjs', '--check'],
 };
 
 ensureInstalled();

@@ -30,7 +30,7 @@ function formatted(file, text) {
 }
 
 /** The text of `file` with `body` between `<!-- name:begin -->` and `<!-- name:end -->`. */
-export function section(file, name, body) {
+function section(file, name, body) {
   const text = readFileSync(join(ROOT, file), 'utf8');
   const begin = `<!-- ${name}:begin -->\n`;
   const end = `<!-- ${name}:end -->`;
@@ -58,9 +58,9 @@ const GENERATORS = [
 ];
 
 /** Files that are not what their generator makes; they are written unless `checkOnly`. */
-export async function generate(checkOnly, generators = GENERATORS) {
+async function generate(checkOnly) {
   const stale = [];
-  for (const { file, build } of generators) {
+  for (const { file, build } of GENERATORS) {
     const path = join(ROOT, file);
     const text = await build();
     if (existsSync(path) && readFileSync(path, 'utf8') === text) continue;

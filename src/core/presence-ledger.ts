@@ -105,7 +105,8 @@ export class PresenceLedger {
   /** The users of a room that this node says are present, those in their hold included. */
   present(room: string): ReadonlySet<string> {
     const users = new Set<string>();
-    for (const holding of this.#rooms.get(room)?.values() ?? []) if (!holding.leaving) users.add(holding.user);
+    for (const holding of this.#rooms.get(room)?.values() ?? [])
+      if (!holding.leaving) users.add(holding.user);
     return users;
   }
 

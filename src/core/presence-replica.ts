@@ -67,7 +67,9 @@ export class PresenceReplica {
 
   /** True where so few are left of a big room that members can be told again: a snapshot is due. */
   get canResume(): boolean {
-    return this.#version !== undefined && this.#members === null && this.#count <= this.#limits.limitPresenceResume;
+    return (
+      this.#version !== undefined && this.#members === null && this.#count <= this.#limits.limitPresenceResume
+    );
   }
 
   apply(change: PresenceChange): Applied {
@@ -101,7 +103,9 @@ export class PresenceReplica {
     if (incomplete) return false;
     this.#version = snapshot.version;
     this.#count = snapshot.count;
-    this.#members = snapshot.members ? new Map(snapshot.members.map((member) => [member.user, member])) : null;
+    this.#members = snapshot.members
+      ? new Map(snapshot.members.map((member) => [member.user, member]))
+      : null;
     for (const change of held) if (this.apply(change) === 'gap') return false;
     // The members are told a whole snapshot now; the held changes are part of it.
     this.#segments = [];
@@ -140,7 +144,8 @@ export class PresenceReplica {
     this.#version = change.version;
     segment.version = change.version;
     segment.count = this.#count;
-    if (this.#limits.limitPresenceMembers > 0 && this.#count > this.#limits.limitPresenceMembers) this.#members = null;
+    if (this.#limits.limitPresenceMembers > 0 && this.#count > this.#limits.limitPresenceMembers)
+      this.#members = null;
   }
 
   #segmentFor(change: PresenceChange): PresenceSegment {

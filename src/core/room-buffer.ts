@@ -44,7 +44,10 @@ export class RoomBuffer {
     this.#epoch = epoch;
     this.#entries.push(entry);
     this.#bytes += entryBytes(entry);
-    while (this.length > this.#limits.ringMessages || (this.#bytes > this.#limits.ringBytes && this.length > 0)) {
+    while (
+      this.length > this.#limits.ringMessages ||
+      (this.#bytes > this.#limits.ringBytes && this.length > 0)
+    ) {
       this.#dropOldest();
     }
   }

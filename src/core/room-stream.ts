@@ -8,7 +8,7 @@
  *
  * While syncing, what is heard is buffered; the read covers everything heard
  * before it was issued, because the SUBSCRIBE was acknowledged before it on the
- * same single-threaded Redis. RELIABILITY: 3.3.
+ * same single-threaded Redis. docs/decisions/0003.
  */
 import type { Position, ResetReason } from '../protocol/position.ts';
 import type { Entry, ReadRange, ReadReset, ReadResult } from './entry.ts';

@@ -3,7 +3,7 @@
  * exactly the position the room is at on this node in the turn in which the
  * answer is made. From the ring where it reaches back far enough, else from the
  * store, where all who ask from one position share one read. Never partial: it
- * is everything, or the reason why not. RELIABILITY 3.4.
+ * is everything, or the reason why not. docs/decisions/0005.
  */
 import { type Broker, BrokerError } from '../broker/broker.ts';
 import type { Clock } from '../core/clock.ts';
@@ -84,7 +84,8 @@ export class CatchUp {
     const entries = stored ? extended(stream, at, stored) : fromRing(stream, at, wanted);
     if (!entries) return undefined;
     if ('newest' in wanted) return { at, entries: this.#newestThatFit(entries, wanted.newest) };
-    const tooFar = entries.length > this.#settings.joinMessages || bytesOf(entries) > this.#settings.joinBytes;
+    const tooFar =
+      entries.length > this.#settings.joinMessages || bytesOf(entries) > this.#settings.joinBytes;
     return tooFar ? { at, entries: [], reason: 'too_far' } : { at, entries };
   }
 
@@ -101,7 +102,11 @@ export class CatchUp {
   }
 
   async #fromStore(room: string, wanted: Wanted): Promise<Stored> {
-    if ('newest' in wanted) return this.#pages.run(`${room} ${wanted.newest}`, () => this.#newest(room, wanted.newest));
+    if ('newest' in wanted) {
+      // Up to where this node is: the store may be ahead of it, and what is beyond comes as messages.
+      const top = this.#relay.stream(room)?.cursor?.seq ?? 0;
+      return this.#pages.run(`${room} ${top} ${wanted.newest}`, () => this.#newest(room, top, wanted.newest));
+    }
     const { since } = wanted;
     const result = await this.#reads.run(`${room} ${since.epoch} ${since.seq}`, () =>
       this.#broker.read(room, since, this.#settings.joinMessages),
@@ -112,9 +117,9 @@ export class CatchUp {
     return { reason: result.verdict };
   }
 
-  async #newest(room: string, limit: number): Promise<Stored> {
-    const page = await this.#broker.history(room, { limit });
-    return { epoch: page.epoch, after: page.seq - page.entries.length, entries: page.entries };
+  async #newest(room: string, top: number, limit: number): Promise<Stored> {
+    const { epoch, seq, entries } = await this.#broker.history(room, { before: top + 1, limit });
+    return { epoch, after: (entries[0]?.seq ?? Math.min(seq, top) + 1) - 1, entries };
   }
 
   /** Waits until the room is live and its cursor is as wanted. */
@@ -140,7 +145,11 @@ function fromRing(stream: RoomStream, at: Position, wanted: Wanted): readonly En
 }
 
 /** Entries of the store up to exactly `at`: cut where the store is ahead of this node, completed from the ring where it is behind. */
-function extended(stream: RoomStream, at: Position, stored: Extract<Stored, { epoch: string }>): readonly Entry[] | undefined {
+function extended(
+  stream: RoomStream,
+  at: Position,
+  stored: Extract<Stored, { epoch: string }>,
+): readonly Entry[] | undefined {
   if (stored.epoch !== at.epoch) return undefined;
   const last = stored.entries[stored.entries.length - 1]?.seq ?? stored.after;
   if (last === at.seq) return stored.entries;

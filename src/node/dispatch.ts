@@ -28,7 +28,10 @@ export interface DispatchParts {
   readonly logger: Logger;
   readonly requests: RoomRequests;
   /** Begins the session; undefined where the connection was closed instead. */
-  readonly hello: (connection: Connection, frame: Extract<ClientFrame, { type: 'hello' }>) => Session | undefined;
+  readonly hello: (
+    connection: Connection,
+    frame: Extract<ClientFrame, { type: 'hello' }>,
+  ) => Session | undefined;
   readonly goodbye: (session: Session) => void;
   readonly settings: DispatchSettings;
 }
@@ -46,6 +49,7 @@ export class Dispatcher {
     this.#connection = connection;
     const ms = parts.settings.helloTimeoutMs;
     this.#helloTimer = parts.clock.after(ms, () => {
+      this.#ended = true;
       closeWith(connection, CLOSE.noHello, `no first frame within ${ms} ms; say {"type":"hello"} first`);
     });
   }
@@ -73,7 +77,7 @@ export class Dispatcher {
     }
     // A hello that is not right may be said again; anything else counts as preceded by an empty one.
     const faultyHello = parsed.error?.type === 'hello';
-    const session = this.#session ?? (faultyHello ? undefined : this.#begin({ type: 'hello' }));
+    const session = this.#session ?? (faultyHello ? undefined : this.#begin({ type: 'hello' }, parsed.frame));
     if (parsed.error) this.#refuseFrame(parsed, session);
     else if (session) this.#request(session, parsed.frame);
   }
@@ -88,13 +92,17 @@ export class Dispatcher {
     this.#countBad(this.#session);
   }
 
-  #begin(frame: Extract<ClientFrame, { type: 'hello' }>): Session | undefined {
+  /** `asked`: the frame that is answered where no session begins; the client knows nothing of a hello made up for it. */
+  #begin(
+    frame: Extract<ClientFrame, { type: 'hello' }>,
+    asked: ClientFrame | undefined = frame,
+  ): Session | undefined {
     try {
       this.#session = this.#parts.hello(this.#connection, frame);
       this.#helloTimer.cancel();
       if (!this.#session) this.#ended = true;
     } catch (error) {
-      this.#answerError(error, frame);
+      this.#answerError(error, asked);
     }
     return this.#session;
   }
@@ -120,13 +128,21 @@ export class Dispatcher {
     const { limitInFlight } = this.#parts.settings;
     if (limitInFlight > 0 && session.queue.waiting >= limitInFlight) {
       const message = `${limitInFlight} frames of this connection wait for a join already; wait for its reply`;
-      sendError(this.#connection, { id: frame.id, room: frame.room, code: 'rate_limited', message, retryAfterMs: 100 });
+      sendError(this.#connection, {
+        id: frame.id,
+        room: frame.room,
+        code: 'rate_limited',
+        message,
+        retryAfterMs: 100,
+      });
       return;
     }
     const kind = frame.type === 'publish' ? 'publish' : 'other';
     session.queue.run(frame.room, kind, () => {
       try {
-        return this.#parts.requests.handle(session, frame)?.catch((error: unknown) => this.#answerError(error, frame));
+        return this.#parts.requests
+          .handle(session, frame)
+          ?.catch((error: unknown) => this.#answerError(error, frame));
       } catch (error) {
         this.#answerError(error, frame);
         return undefined;
@@ -148,8 +164,16 @@ export class Dispatcher {
     const refusal = refusalOf(error);
     if (!refusal) {
       const shown = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.#parts.logger.error({ connection: this.#connection.id, id, error: shown }, 'a request failed by a bug of ours');
-      sendError(this.#connection, { id, room, code: 'internal', message: 'a bug of the server; it was logged with this id' });
+      this.#parts.logger.error(
+        { connection: this.#connection.id, id, error: shown },
+        'a request failed by a bug of ours',
+      );
+      sendError(this.#connection, {
+        id,
+        room,
+        code: 'internal',
+        message: 'a bug of the server; it was logged with this id',
+      });
       return;
     }
     const { code, message, retryAfterMs } = refusal;
@@ -167,7 +191,10 @@ export class Dispatcher {
 
   #countBad(session: Session): void {
     if (!session.badFrames.exceeds(this.#parts.clock.now())) return;
-    this.#end(CLOSE.badFrames, `more than ${this.#parts.settings.limitBadFramesPerMinute} bad frames in a minute`);
+    this.#end(
+      CLOSE.badFrames,
+      `more than ${this.#parts.settings.limitBadFramesPerMinute} bad frames in a minute`,
+    );
   }
 
   #end(code: typeof CLOSE.rateLimited | typeof CLOSE.badFrames, reason: string): void {

@@ -1,7 +1,7 @@
 /**
  * Drain: a node goes away without a storm. Every connection is told its own
  * moment to come back, in random order over a spread, and is served until then.
- * RELIABILITY 3.7.
+ * Presence is not dropped: the store hands it over (PresenceStore.stop).
  */
 import type { Clock, Random } from '../core/clock.ts';
 import type { Hub } from '../core/hub.ts';

@@ -57,7 +57,10 @@ export function hello(parts: HelloParts, connection: Connection, frame: HelloFra
   connection.send(encodeFrame(welcome(parts, session, frame)));
   parts.status.greet(session);
   if (frame.inbox !== undefined) {
-    sendError(connection, { code: 'unsupported', message: 'this server does not serve inboxes yet; everything else works' });
+    sendError(connection, {
+      code: 'unsupported',
+      message: 'this server does not serve inboxes yet; everything else works',
+    });
   }
   if (named) goOnline(parts, session);
   return session;
@@ -104,7 +107,10 @@ function goOnline(parts: HelloParts, session: Session): void {
   const { user } = session;
   parts.writer.enter(onlineRoom(user), user, undefined).catch((error: unknown) => {
     // Kept dirty by the writer: written once Redis is back.
-    parts.logger.debug({ error: error instanceof Error ? error.message : String(error) }, 'online state put off');
+    parts.logger.debug(
+      { error: error instanceof Error ? error.message : String(error) },
+      'online state put off',
+    );
   });
   const max = parts.settings.limitUserConnections;
   void countConnections(parts, user).then((total) => {
@@ -117,7 +123,10 @@ async function countConnections(parts: HelloParts, user: string): Promise<number
   try {
     return await parts.store.countConnections(user, local);
   } catch (error) {
-    parts.logger.debug({ error: error instanceof Error ? error.message : String(error) }, 'connections counted on this node only');
+    parts.logger.debug(
+      { error: error instanceof Error ? error.message : String(error) },
+      'connections counted on this node only',
+    );
     return local;
   }
 }

@@ -11,12 +11,22 @@ export interface HistorySettings {
 /** Where no limit is configured a page still has an end. */
 const PAGE_MAX = 1000;
 
-export async function history(broker: Broker, frame: HistoryFrame, settings: HistorySettings): Promise<Buffer> {
+export async function history(
+  broker: Broker,
+  frame: HistoryFrame,
+  settings: HistorySettings,
+): Promise<Buffer> {
   const max = settings.limitHistoryMessages || PAGE_MAX;
   const limit = frame.limit ?? Math.min(max, 100);
   if (limit > max) {
-    throw new Refusal('bad_request', `history takes "limit" up to ${max}, got ${limit}; ask for the next page with "before"`);
+    throw new Refusal(
+      'bad_request',
+      `history takes "limit" up to ${max}, got ${limit}; ask for the next page with "before"`,
+    );
   }
   const page = await broker.history(frame.room, { before: frame.before, after: frame.after, limit });
-  return historyFrame({ id: frame.id, room: frame.room, epoch: page.epoch, seq: page.seq, more: page.more }, page.entries);
+  return historyFrame(
+    { id: frame.id, room: frame.room, epoch: page.epoch, seq: page.seq, more: page.more },
+    page.entries,
+  );
 }

@@ -43,7 +43,11 @@ export function checkJoin(session: Session, frame: JoinFrame, settings: JoinSett
       `this connection is in ${settings.limitRoomsPerConnection} rooms, the most it may be in; leave one first`,
     );
   }
-  if (frame.history !== undefined && settings.limitHistoryMessages > 0 && frame.history > settings.limitHistoryMessages) {
+  if (
+    frame.history !== undefined &&
+    settings.limitHistoryMessages > 0 &&
+    frame.history > settings.limitHistoryMessages
+  ) {
     throw new Refusal(
       'bad_request',
       `join takes "history" up to ${settings.limitHistoryMessages}, got ${frame.history}; page further back with "history"`,
@@ -92,7 +96,11 @@ function enter(
   if (session.subscriptions.has(room)) {
     return state === undefined ? Promise.resolve(0) : writer.state(room, session.user, state);
   }
-  undo.push(() => writer.leave(room, session.user, 'left'));
+  // A connection that is gone is held like any other: without this, a reload in the middle of a join shows a leave.
+  undo.push(() => {
+    if (session.closed) writer.close(room, session.user);
+    else writer.leave(room, session.user, 'left');
+  });
   return writer.enter(room, session.user, state);
 }
 
@@ -100,7 +108,13 @@ function wantedBy(frame: JoinFrame): Wanted {
   return frame.since ? { since: frame.since } : { newest: frame.history ?? 0 };
 }
 
-function attach(parts: JoinParts, session: Session, frame: JoinFrame, missed: Missed, known: PresenceSnapshot): void {
+function attach(
+  parts: JoinParts,
+  session: Session,
+  frame: JoinFrame,
+  missed: Missed,
+  known: PresenceSnapshot,
+): void {
   const { room } = frame;
   // What waits to be written is part of the reply; only the members of before get it as frames.
   parts.fanOut.flush(room);

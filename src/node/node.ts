@@ -157,7 +157,8 @@ export class Node {
     return {
       message: (room, epoch, entry) => this.#relay.message(room, epoch, entry),
       presence: (room, change) => {
-        if (change.kind === 'updated') this.#writer.ledger.heardState(room, change.member.user, change.member.state);
+        if (change.kind === 'updated')
+          this.#writer.ledger.heardState(room, change.member.user, change.member.state);
         this.#presence.change(room, change);
       },
       signal: (room, signal) => deliverSignal(this.#fanOut, room, signal),

@@ -4,8 +4,9 @@
  * storm of joins is a few frames and not one per join and member.
  *
  * After anything that could have hidden a change (a lost link, a version chain
- * that does not join on) members get one snapshot. RELIABILITY 3.6.
+ * that does not join on) members get one snapshot. docs/decisions/0009.
  */
+import { BrokerError } from '../broker/broker.ts';
 import type { PresenceStore } from '../broker/presence.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { textFrame } from '../core/frame.ts';
@@ -20,6 +21,8 @@ import type { FanOut } from './fan-out.ts';
 export interface PresenceRelaySettings extends ReplicaLimits {
   readonly presenceWindowMs: number;
   readonly heartbeatMs: number;
+  /** How long who asks may wait for a copy that can be trusted. */
+  readonly redisDeadlineMs: number;
 }
 
 interface Followed {
@@ -79,9 +82,11 @@ export class PresenceRelay {
     const followed = this.#rooms.get(room);
     if (!followed) return;
     const applied = followed.replica.apply(change);
-    if (applied === 'gap') this.#load(room, followed);
+    if (applied === 'gap') void this.#load(room, followed);
     if (applied !== 'applied') return;
-    followed.window ??= this.#clock.after(this.#settings.presenceWindowMs, () => this.#endWindow(room, followed));
+    followed.window ??= this.#clock.after(this.#settings.presenceWindowMs, () =>
+      this.#endWindow(room, followed),
+    );
     this.#wake(room);
   }
 
@@ -106,7 +111,7 @@ export class PresenceRelay {
     const followed = this.#rooms.get(room);
     if (!followed) return;
     followed.settledAtMs = afterOutage ? this.#clock.now() + 2 * this.#settings.heartbeatMs : 0;
-    this.#load(room, followed);
+    void this.#load(room, followed);
   }
 
   /** The version told by the store in passing (a head check): another one than ours is a gap nobody heard of. */
@@ -114,7 +119,7 @@ export class PresenceRelay {
     const followed = this.#rooms.get(room);
     if (!followed || followed.replica.version === undefined || version <= followed.replica.version) return;
     this.suspect(room);
-    this.#load(room, followed);
+    void this.#load(room, followed);
   }
 
   /** Who is in a followed room, at a version not before `atLeast`. */
@@ -126,12 +131,12 @@ export class PresenceRelay {
       if (followed.settledAtMs > this.#clock.now()) {
         return this.#store.snapshot(room, this.#settings.limitPresenceMembers);
       }
-      await this.#load(room, followed);
+      await this.#loadInTime(room, followed);
     }
     if (!reached(followed.replica, atLeast)) await this.#awaitVersion(room, followed, atLeast);
     if (!reached(followed.replica, atLeast)) {
       followed.replica.invalidate();
-      await this.#load(room, followed);
+      await this.#loadInTime(room, followed);
     }
     return followed.replica.view;
   }
@@ -151,10 +156,27 @@ export class PresenceRelay {
     return followed.loading;
   }
 
+  /** As `#load`, but whoever asks is refused after the deadline: the store may be away for long. */
+  #loadInTime(room: string, followed: Followed): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.after(this.#settings.redisDeadlineMs, () => {
+        reject(new BrokerError('unavailable', `who is in room "${room}" cannot be told just now; ask again`));
+      });
+      void this.#load(room, followed).then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
   async #readUntilLoaded(room: string, followed: Followed): Promise<void> {
     const waitMs = followed.settledAtMs - this.#clock.now();
     if (waitMs > 0) await this.#pause(waitMs);
-    for (let retryMs = RETRY_MIN_MS; this.#rooms.get(room) === followed; retryMs = Math.min(retryMs * 2, RETRY_MAX_MS)) {
+    for (
+      let retryMs = RETRY_MIN_MS;
+      this.#rooms.get(room) === followed;
+      retryMs = Math.min(retryMs * 2, RETRY_MAX_MS)
+    ) {
       try {
         const snapshot = await this.#store.snapshot(room, this.#settings.limitPresenceMembers);
         if (followed.replica.load(snapshot)) {
@@ -162,7 +184,10 @@ export class PresenceRelay {
           return;
         }
       } catch (error) {
-        this.#logger.debug({ room, error: error instanceof Error ? error.message : String(error) }, 'presence: snapshot put off');
+        this.#logger.debug(
+          { room, error: error instanceof Error ? error.message : String(error) },
+          'presence: snapshot put off',
+        );
       }
       await this.#pause(retryMs);
     }
@@ -216,9 +241,17 @@ export class PresenceRelay {
   #tellSegment(room: string, segment: PresenceSegment, counting: boolean): void {
     const count = textFrame(presenceCountFrame(room, segment.version, segment.count));
     const diff = counting ? count : textFrame(presenceDiffFrame(room, segment));
-    this.#fanOut.append(room, diff, (member) => member.presence === 'full' && segment.version >= member.presenceFrom);
+    this.#fanOut.append(
+      room,
+      diff,
+      (member) => member.presence === 'full' && segment.version >= member.presenceFrom,
+    );
     if (segment.joined.size === 0 && segment.left.size === 0) return;
-    this.#fanOut.append(room, count, (member) => member.presence === 'count' && segment.version >= member.presenceFrom);
+    this.#fanOut.append(
+      room,
+      count,
+      (member) => member.presence === 'count' && segment.version >= member.presenceFrom,
+    );
   }
 
   #tellSnapshot(room: string, followed: Followed): void {
@@ -227,8 +260,16 @@ export class PresenceRelay {
     const { version, count, members } = followed.replica.view;
     const counted = textFrame(presenceCountFrame(room, version, count));
     const snapshot = members ? textFrame(presenceSnapshotFrame(room, version, count, members)) : counted;
-    this.#fanOut.append(room, snapshot, (member) => member.presence === 'full' && version >= member.presenceFrom);
-    this.#fanOut.append(room, counted, (member) => member.presence === 'count' && version >= member.presenceFrom);
+    this.#fanOut.append(
+      room,
+      snapshot,
+      (member) => member.presence === 'full' && version >= member.presenceFrom,
+    );
+    this.#fanOut.append(
+      room,
+      counted,
+      (member) => member.presence === 'count' && version >= member.presenceFrom,
+    );
   }
 }
 

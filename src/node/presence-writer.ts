@@ -101,7 +101,7 @@ export class PresenceWriter {
     this.#pump();
   }
 
-  /** From now on the store is left as it is: peers reap it after the hold (RELIABILITY 3.7). */
+  /** From now on the store is left as it is: peers reap it after the hold (node/drain.ts). */
   stop(): void {
     this.#stopped = true;
     this.#waiting.clear();

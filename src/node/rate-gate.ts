@@ -1,5 +1,5 @@
 /**
- * The rates of RELIABILITY 5: per connection, per user and per room. One gate
+ * Rates per connection, per user and per room, so that nobody floods the others. One gate
  * per node; what it counts is what this node sees (the number of a user's
  * connections is counted over the cluster, see hello.ts).
  */

@@ -204,7 +204,8 @@ export class Relay {
   /** Repeated for as long as it takes; members stay, and are told nothing wrong. */
   #readLater(room: string, followed: Followed, generation: number): void {
     this.#clock.after(followed.retryMs, () => {
-      if (this.#rooms.get(room) === followed && followed.stream.isCurrent(generation)) this.#read(room, followed);
+      if (this.#rooms.get(room) === followed && followed.stream.isCurrent(generation))
+        this.#read(room, followed);
     });
     followed.retryMs = Math.min(followed.retryMs * 2, RETRY_MAX_MS);
   }

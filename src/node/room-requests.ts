@@ -69,9 +69,11 @@ export class RoomRequests {
     this.#parts.rates.join(session);
     this.#permit(session, 'join', frame.room);
     checkJoin(session, frame, this.#parts.settings);
-    session.joining += 1;
+    // Joined again, a room takes the place it has.
+    const places = session.subscriptions.has(frame.room) ? 0 : 1;
+    session.joining += places;
     return join(this.#parts, session, frame).finally(() => {
-      session.joining -= 1;
+      session.joining -= places;
     });
   }
 
@@ -79,10 +81,14 @@ export class RoomRequests {
     const { id, room } = frame;
     this.#parts.rates.message(session, room);
     this.#joined(session, 'publish', room);
-    return publish(this.#parts.broker, session, frame, this.#parts.settings).then(({ epoch, seq, duplicate }) => {
-      if (id === undefined) return;
-      session.connection.send(encodeFrame({ type: 'ok', id, room, epoch, seq, ...(duplicate && { duplicate }) }));
-    });
+    return publish(this.#parts.broker, session, frame, this.#parts.settings).then(
+      ({ epoch, seq, duplicate }) => {
+        if (id === undefined) return;
+        session.connection.send(
+          encodeFrame({ type: 'ok', id, room, epoch, seq, ...(duplicate && { duplicate }) }),
+        );
+      },
+    );
   }
 
   #signal(session: Session, frame: SignalFrame): undefined {
@@ -113,7 +119,9 @@ export class RoomRequests {
     this.#parts.fanOut.flush(room);
     const view = this.#parts.presence.sealed(room, known);
     presenceTold(session, room, view.version);
-    session.connection.send(presenceReply({ id, room, version: view.version, count: view.count, members: view.members }));
+    session.connection.send(
+      presenceReply({ id, room, version: view.version, count: view.count, members: view.members }),
+    );
   }
 
   async #history(session: Session, frame: HistoryFrame): Promise<void> {
@@ -122,7 +130,8 @@ export class RoomRequests {
   }
 
   #ok(session: Session, frame: LeaveFrame | SignalFrame | StateFrame): undefined {
-    if (frame.id !== undefined) session.connection.send(encodeFrame({ type: 'ok', id: frame.id, room: frame.room }));
+    if (frame.id !== undefined)
+      session.connection.send(encodeFrame({ type: 'ok', id: frame.id, room: frame.room }));
     return undefined;
   }
 

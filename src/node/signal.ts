@@ -11,7 +11,12 @@ import type { SignalFrame } from '../protocol/messages.ts';
 import type { FanOut } from './fan-out.ts';
 import { dataText, type PayloadSettings } from './publish.ts';
 
-export function sendSignal(broker: Broker, session: Session, frame: SignalFrame, settings: PayloadSettings): void {
+export function sendSignal(
+  broker: Broker,
+  session: Session,
+  frame: SignalFrame,
+  settings: PayloadSettings,
+): void {
   const from = { user: session.user, connection: session.id };
   const body = Buffer.from(signalBody({ from, data: dataText(frame.data, settings) }));
   broker.signal(frame.room, { sender: session.id, to: frame.to, body });

@@ -12,7 +12,6 @@ import * as client from './client-frames.ts';
 import * as server from './server-frames.ts';
 
 export * from './client-frames.ts';
-export type { JsonObject } from './fields.ts';
 export * from './server-frames.ts';
 
 export type ClientType = client.ClientFrame['type'];

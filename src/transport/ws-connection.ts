@@ -97,12 +97,17 @@ export class WsConnection implements Connection {
   }
 
   #tooSlow(): void {
-    this.#logger.debug({ connection: this.id, queuedBytes: this.#socket.writableLength }, 'connection too slow');
+    this.#logger.debug(
+      { connection: this.id, queuedBytes: this.#socket.writableLength },
+      'connection too slow',
+    );
     this.close(CLOSE.tooSlow, 'you read too slowly; reconnect and resume from your position');
     this.#clock.after(SLOW_CLOSE_MS, () => this.terminate());
   }
 }
 
 function cutReason(reason: string): string {
-  return Buffer.byteLength(reason) <= CLOSE_REASON_BYTES_MAX ? reason : reason.slice(0, CLOSE_REASON_BYTES_MAX / 3);
+  return Buffer.byteLength(reason) <= CLOSE_REASON_BYTES_MAX
+    ? reason
+    : reason.slice(0, CLOSE_REASON_BYTES_MAX / 3);
 }

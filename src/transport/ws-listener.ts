@@ -1,7 +1,7 @@
 /**
  * Upgrades HTTP requests to WebSockets and connects each to the node. Every
  * limit of `ws` is set here: its defaults let one connection hold megabytes
- * (LIBRARIES: maxFragments, maxBufferedChunks). Compression stays off: it costs
+ * (16,384 fragments a message, 262,144 chunks). Compression stays off: it costs
  * memory per connection and forbids writing ready-made frames.
  */
 import type { IncomingMessage, Server } from 'node:http';
@@ -63,7 +63,11 @@ export class WsListener {
     this.#parts = parts;
     this.#heartbeat = new WsHeartbeat(clock, settings);
     this.#addresses = new AddressLimit(settings.limitAddressConnections);
-    this.#upgrades = new TokenBucket(settings.limitUpgradesPerSecond, settings.limitUpgradesPerSecond, clock.now());
+    this.#upgrades = new TokenBucket(
+      settings.limitUpgradesPerSecond,
+      settings.limitUpgradesPerSecond,
+      clock.now(),
+    );
     // A constant of its own because the types of `ws` do not know `closeTimeout` yet.
     const options = {
       noServer: true,
@@ -74,11 +78,14 @@ export class WsListener {
       maxBufferedChunks: BUFFERED_CHUNKS_MAX,
       skipUTF8Validation: false,
       closeTimeout: settings.closeTimeoutMs,
-      handleProtocols: (offered: Set<string>): string | false => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+      handleProtocols: (offered: Set<string>): string | false =>
+        offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false,
     };
     this.#server = new WebSocketServer(options);
     // What `ws` refuses by itself (a bad key) is answered like the rest.
-    this.#server.on('wsClientError', (error, socket) => sendRefusal(socket as Socket, { status: 400, message: error.message }));
+    this.#server.on('wsClientError', (error, socket) =>
+      sendRefusal(socket as Socket, { status: 400, message: error.message }),
+    );
   }
 
   /** Connections now open or closing. */
@@ -87,7 +94,9 @@ export class WsListener {
   }
 
   attach(http: Server): void {
-    http.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => this.#upgrade(request, socket, head));
+    http.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
+      this.#upgrade(request, socket, head),
+    );
     this.#heartbeat.start();
   }
 
@@ -115,7 +124,8 @@ export class WsListener {
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     // `ws` listens for errors only once it has the socket; without this a reset before that ends the process.
-    const ignore = (error: Error) => this.#parts.logger.debug({ error: error.message }, 'socket failed before the upgrade');
+    const ignore = (error: Error) =>
+      this.#parts.logger.debug({ error: error.message }, 'socket failed before the upgrade');
     socket.on('error', ignore);
     const address = this.#parts.addressOf?.(request) ?? socket.remoteAddress ?? '';
     const refusal = refuseUpgrade(request) ?? this.#overLimit(address);
@@ -153,7 +163,9 @@ export class WsListener {
       else sink.text(data.toString());
     });
     // `ws` answers a violation with the right close code itself; the event is only to be heard.
-    ws.on('error', (error) => logger.debug({ connection: connection.id, error: error.message }, 'connection failed'));
+    ws.on('error', (error) =>
+      logger.debug({ connection: connection.id, error: error.message }, 'connection failed'),
+    );
     ws.on('close', (code) => {
       this.#forget(connection, address);
       logger.debug({ connection: connection.id, code }, 'connection closed');

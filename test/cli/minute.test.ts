@@ -2,8 +2,10 @@
  * The README's minute with the real program: a server, somebody who listens, somebody who speaks, and
  * wscat that types the protocol by hand.
  */
-import { describe, expect, it } from 'vitest';
-import { CliProcess, ROOT, startServing, waitForMember } from '../support/cli-process.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { CliProcess, PROCESS_TEST_MS, ROOT, startServing, waitForMember } from '../support/cli-process.ts';
+
+vi.setConfig({ testTimeout: PROCESS_TEST_MS });
 
 /** wscat may have written its prompt before the line. */
 const json = (line: string): Record<string, unknown> =>

@@ -1,14 +1,14 @@
 /** A node dies without a word: its clients resume elsewhere with exactly what they missed, its members leave once. */
 import { expect, test } from 'vitest';
-import { NodeProcess } from '../support/node-process.ts';
+import { nodeForTest } from '../support/node-for-test.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { TestClient } from '../support/test-client.ts';
 
 test('kill -9: clients resume on the other node and miss nothing; who stays away leaves once, within 15 s', async () => {
   const redis = await startRedis();
   try {
-    const doomed = await NodeProcess.forTest({ REDIS_URL: redis.url, NODE_NAME: 'doomed' });
-    const other = await NodeProcess.forTest({ REDIS_URL: redis.url, NODE_NAME: 'other' });
+    const doomed = await nodeForTest({ REDIS_URL: redis.url, NODE_NAME: 'doomed' });
+    const other = await nodeForTest({ REDIS_URL: redis.url, NODE_NAME: 'other' });
     await Promise.all([doomed.ready(), other.ready()]);
     const writer = await TestClient.hello(other.url, 'writer');
     await writer.join('room');

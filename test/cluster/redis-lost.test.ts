@@ -1,6 +1,7 @@
 /** Redis goes away and comes back, with its data or without: no client reconnects, nothing is silent. */
 import { expect, test } from 'vitest';
-import { NodeProcess } from '../support/node-process.ts';
+import { nodeForTest } from '../support/node-for-test.ts';
+import type { NodeProcess } from '../support/node-process.ts';
 import { type RedisServer, startRedis } from '../support/redis-server.ts';
 import { type Frame, TestClient } from '../support/test-client.ts';
 
@@ -16,8 +17,8 @@ async function chatting(aof: boolean): Promise<Pair> {
   const redis = await startRedis({ aof });
   const env = { REDIS_URL: redis.url };
   const nodes = await Promise.all([
-    NodeProcess.forTest({ ...env, NODE_NAME: 'a' }),
-    NodeProcess.forTest({ ...env, NODE_NAME: 'b' }),
+    nodeForTest({ ...env, NODE_NAME: 'a' }),
+    nodeForTest({ ...env, NODE_NAME: 'b' }),
   ] as const);
   await Promise.all(nodes.map((node) => node.ready()));
   const alice = await TestClient.hello(nodes[0].url, 'alice');
@@ -29,7 +30,8 @@ async function chatting(aof: boolean): Promise<Pair> {
   return { redis, nodes, alice, bob };
 }
 
-const status = (redis: 'up' | 'down') => (frame: Frame) => frame.type === 'status' && frame['redis'] === redis;
+const status = (redis: 'up' | 'down') => (frame: Frame) =>
+  frame.type === 'status' && frame['redis'] === redis;
 
 async function outage({ redis, nodes, alice, bob }: Pair, back: () => Promise<void>): Promise<void> {
   await redis.kill();
@@ -46,7 +48,8 @@ async function duringOutage(node: NodeProcess, alice: TestClient): Promise<void>
     alice.join('elsewhere'),
     alice.request({ type: 'history', room: 'room' }),
   ]);
-  for (const answer of answers) expect(answer).toMatchObject({ type: 'error', code: 'unavailable', retryable: true });
+  for (const answer of answers)
+    expect(answer).toMatchObject({ type: 'error', code: 'unavailable', retryable: true });
   expect(performance.now() - began).toBeLessThan(1000);
 
   const neighbour = await TestClient.hello(node.url, 'neighbour');
@@ -127,7 +130,11 @@ test('a node told to use Redis waits for it: not ready, never silently embedded,
   const redis = await startRedis();
   try {
     await redis.kill();
-    const node = await NodeProcess.forTest({ REDIS_MODE: 'on', REDIS_HOST: '127.0.0.1', REDIS_PORT: String(redis.port) });
+    const node = await nodeForTest({
+      REDIS_MODE: 'on',
+      REDIS_HOST: '127.0.0.1',
+      REDIS_PORT: String(redis.port),
+    });
     expect(await node.readyStatus()).toBe(404);
     const client = await TestClient.hello(node.url);
     await client.find(status('down'));

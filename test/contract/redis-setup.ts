@@ -23,7 +23,7 @@ const SETTINGS = {
   presenceHoldMs: 5_000,
 };
 
-export function redisSetup(): { readonly setup: StoreSetup; stop(): Promise<void> } {
+export function redisSetup(): { readonly setup: StoreSetup; readonly stop: () => Promise<void> } {
   let server: Promise<RedisServer> | undefined;
   let stores = 0;
 

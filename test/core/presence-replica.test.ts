@@ -235,7 +235,7 @@ describe('a client that follows the segments', () => {
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
         const replica = loaded(0);
         const present = new Map<string, string>();
-        let view: PresenceView | 'ask' = { version: 0, count: 0, members: new Map() };
+        let view = { version: 0, count: 0, members: new Map() } as PresenceView | 'ask';
         const histories = new Map<string, string>();
         const follow = () => {
           for (const segment of replica.takeWindow()) {

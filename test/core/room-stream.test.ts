@@ -175,6 +175,26 @@ describe('a read of what was missed', () => {
   });
 });
 
+describe('a page that is not the last', () => {
+  it('does not make the room live, also where nothing was heard meanwhile', () => {
+    const { stream } = live();
+    stream.suspect();
+    expect(stream.readAnswered(stream.readIssued(), range(11, 12, { top: 15 }))).toBe('read');
+    expect(stream.live).toBe(false);
+  });
+});
+
+describe('a lost link', () => {
+  it('frees what was held back: the read after it contains all of that', () => {
+    const { stream } = live();
+    stream.suspect();
+    stream.heard('t1', entry(11));
+    expect(stream.bufferedBytes).toBeGreaterThan(0);
+    stream.suspect();
+    expect(stream.bufferedBytes).toBe(0);
+  });
+});
+
 describe('an answer that came too late', () => {
   it('is thrown away after the link was lost', () => {
     const { stream, told } = live();

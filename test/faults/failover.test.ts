@@ -1,7 +1,7 @@
 /** A failover that lost writes: who saw them is told `diverged`, who did not goes on without a gap. */
 import { expect, test } from 'vitest';
 import { startFaultProxy } from '../support/fault-proxy.ts';
-import { NodeProcess } from '../support/node-process.ts';
+import { nodeForTest } from '../support/node-for-test.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { TestClient } from '../support/test-client.ts';
 
@@ -10,7 +10,7 @@ test('writes lost in a failover are seen as diverged, and a reader from before t
   const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(primary.port)] });
   const proxy = await startFaultProxy(primary.port);
   try {
-    const node = await NodeProcess.forTest({ REDIS_URL: `redis://127.0.0.1:${proxy.port}`, NODE_NAME: 'n' });
+    const node = await nodeForTest({ REDIS_URL: `redis://127.0.0.1:${proxy.port}`, NODE_NAME: 'n' });
     await node.ready();
     const member = await TestClient.hello(node.url, 'member');
     await member.join('room');
@@ -41,7 +41,11 @@ test('writes lost in a failover are seen as diverged, and a reader from before t
     expect(await fromBefore.join('room', { since: early })).toMatchObject({ recovered: true, seq: 18 });
     expect(fromBefore.data('room')).toEqual([1, 2, 3, 4, 5, 6, 7, 8].map((n) => `kept ${n}`));
     const fromLost = await TestClient.hello(node.url);
-    expect(await fromLost.join('room', { since: late })).toMatchObject({ recovered: false, reason: 'diverged', seq: 18 });
+    expect(await fromLost.join('room', { since: late })).toMatchObject({
+      recovered: false,
+      reason: 'diverged',
+      seq: 18,
+    });
   } finally {
     await proxy.close();
     await replica.stop();

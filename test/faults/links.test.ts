@@ -1,7 +1,12 @@
 /** Links between a node and Redis that break in the ways networks break: cut, half-open, swallowing answers. */
 import { expect, test } from 'vitest';
-import { type FaultProxy, isSubscriber, type ProxiedConnection, startFaultProxy } from '../support/fault-proxy.ts';
-import { NodeProcess } from '../support/node-process.ts';
+import {
+  type FaultProxy,
+  isSubscriber,
+  type ProxiedConnection,
+  startFaultProxy,
+} from '../support/fault-proxy.ts';
+import { nodeForTest } from '../support/node-for-test.ts';
 import { type RedisServer, startRedis } from '../support/redis-server.ts';
 import { type Frame, TestClient } from '../support/test-client.ts';
 
@@ -12,15 +17,15 @@ interface Rig {
   readonly member: TestClient;
   /** On a node with a healthy link. */
   readonly writer: TestClient;
-  end(): Promise<void>;
+  readonly end: () => Promise<void>;
 }
 
 async function rig(): Promise<Rig> {
   const redis = await startRedis();
   const proxy = await startFaultProxy(redis.port);
   const [broken, healthy] = await Promise.all([
-    NodeProcess.forTest({ REDIS_URL: `redis://127.0.0.1:${proxy.port}`, NODE_NAME: 'broken' }),
-    NodeProcess.forTest({ REDIS_URL: redis.url, NODE_NAME: 'healthy' }),
+    nodeForTest({ REDIS_URL: `redis://127.0.0.1:${proxy.port}`, NODE_NAME: 'broken' }),
+    nodeForTest({ REDIS_URL: redis.url, NODE_NAME: 'healthy' }),
   ]);
   await Promise.all([broken.ready(), healthy.ready()]);
   const member = await TestClient.hello(broken.url, 'member');
@@ -65,7 +70,10 @@ test('a half-open subscriber link is found within seconds by the canary, and hea
     await publish(writer, 0, 5);
     await member.find(isData(4));
     // Only what is open now goes deaf: the node's next link gets through.
-    const deaf = proxy.connections().filter(isSubscriber).map((connection) => connection.id);
+    const deaf = proxy
+      .connections()
+      .filter(isSubscriber)
+      .map((connection) => connection.id);
     proxy.setMode('blackhole', (connection) => deaf.includes(connection.id));
     const from = performance.now();
     await publish(writer, 5, 5);

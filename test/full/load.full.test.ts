@@ -1,7 +1,12 @@
 /** A thousand members in a hundred rooms over two nodes for a minute: nothing lost, nothing twice, one order for all. */
 import { expect, test } from 'vitest';
-import { brokenPromises, type Membership, type Published, type Received } from '../support/history-checker.ts';
-import { NodeProcess } from '../support/node-process.ts';
+import {
+  brokenPromises,
+  type Membership,
+  type Published,
+  type Received,
+} from '../support/history-checker.ts';
+import { nodeForTest } from '../support/node-for-test.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { TestClient } from '../support/test-client.ts';
 
@@ -16,7 +21,7 @@ test('1,000 members, 100 rooms, 10 publishers, 60 s, two nodes: the checker find
   const redis = await startRedis();
   try {
     const nodes = await Promise.all(
-      ['a', 'b'].map((name) => NodeProcess.forTest({ REDIS_URL: redis.url, NODE_NAME: name })),
+      ['a', 'b'].map((name) => nodeForTest({ REDIS_URL: redis.url, NODE_NAME: name })),
     );
     await Promise.all(nodes.map((node) => node.ready()));
     const urlOf = (n: number) => nodes[n % 2]?.url ?? '';
@@ -48,7 +53,13 @@ test('1,000 members, 100 rooms, 10 publishers, 60 s, two nodes: the checker find
           acknowledged.push(
             client.publish(room, id).then((ok) => {
               const position = { epoch: ok['epoch'] as string, seq: ok['seq'] as number };
-              published.push({ room, publisher: `${who}`, number, id, ...(ok.type === 'ok' && { ok: position }) });
+              published.push({
+                room,
+                publisher: `${who}`,
+                number,
+                id,
+                ...(ok.type === 'ok' && { ok: position }),
+              });
             }),
           );
           await new Promise((resolve) => setTimeout(resolve, PUBLISH_EVERY_MS));
@@ -61,11 +72,10 @@ test('1,000 members, 100 rooms, 10 publishers, 60 s, two nodes: the checker find
     const topOf = new Map<string, number>();
     for (const { room, ok } of published) topOf.set(room, Math.max(topOf.get(room) ?? 0, ok?.seq ?? 0));
     await Promise.all(
-      members.map((member, n) => {
+      members.map(async (member, n) => {
         const top = topOf.get(roomOf(n)) ?? 0;
-        return top === 0 || member.position(roomOf(n)).seq >= top
-          ? undefined
-          : member.find((frame) => frame.type === 'message' && frame['seq'] === top);
+        if (member.position(roomOf(n)).seq >= top) return;
+        await member.find((frame) => frame.type === 'message' && frame['seq'] === top);
       }),
     );
     const received: Received[] = members.flatMap((member, n) =>

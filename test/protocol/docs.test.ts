@@ -62,7 +62,8 @@ describe('the sections of frames', () => {
     const table = rows(text.split(/^```/m)[0] ?? '');
     const written = new Map(table.map(([field, needed]) => [field, needed]));
     const fields = Object.keys(schema.properties).filter((field) => field !== 'type');
-    expect([...written.keys()].sort()).toEqual([...fields].sort());
+    expect(new Set(written.keys())).toEqual(new Set(fields));
+    expect(table).toHaveLength(fields.length);
     for (const field of fields)
       expect(written.get(field), field).toBe(schema.required.includes(field) ? 'yes' : 'no');
   });
@@ -139,7 +140,7 @@ describe('the worked sessions', () => {
       for (const line of lines) {
         const [, who, arrow, what = ''] = LINE.exec(line) ?? [];
         if (who === undefined || what.startsWith('close ')) continue;
-        for (const { id } of [JSON.parse(what)].flat() as readonly { id?: unknown }[]) {
+        for (const { id } of [JSON.parse(what)].flat() as readonly { id?: string | number }[]) {
           if (id !== undefined) (arrow === '->' ? asked : answered).push(`${who} ${String(id)}`);
         }
       }

@@ -23,8 +23,16 @@ describe('the history checker', () => {
     ['the last message dropped', (r) => r.filter((_, i) => i !== 5), /lost: m3 .* b never got it/],
     ['two messages swapped', (r) => [r[1], r[0], ...r.slice(2)] as Received[], /contiguity|order/],
     ['a message delivered twice', (r) => [r[0], ...r] as Received[], /contiguity/],
-    ['two members told different messages at one place', (r) => r.map((x, i) => (i === 4 ? { ...x, id: 'm9' } : x)), /agreement/],
-    ['a message nobody published', (r) => r.map((x) => (x.seq === 3 ? { ...x, id: 'm9' } : x)), /invented|agreement/],
+    [
+      'two members told different messages at one place',
+      (r) => r.map((x, i) => (i === 4 ? { ...x, id: 'm9' } : x)),
+      /agreement/,
+    ],
+    [
+      'a message nobody published',
+      (r) => r.map((x) => (x.seq === 3 ? { ...x, id: 'm9' } : x)),
+      /invented|agreement/,
+    ],
   ])('bites on %s', (_, mutate, expected) => {
     expect(brokenPromises(published, mutate([...received]), memberships).join('\n')).toMatch(expected);
   });

@@ -56,7 +56,8 @@ function agreement(published: readonly Published[], received: readonly Received[
     else if (known !== id) broken.push(`agreement: ${who} has ${id} at ${at}, others ${known}`);
   };
   for (const { room, epoch, seq, id, member } of received) claim(`${room} ${epoch} ${seq}`, id, member);
-  for (const { room, ok, id, publisher } of published) if (ok) claim(`${room} ${ok.epoch} ${ok.seq}`, id, publisher);
+  for (const { room, ok, id, publisher } of published)
+    if (ok) claim(`${room} ${ok.epoch} ${ok.seq}`, id, publisher);
   return broken;
 }
 
@@ -110,7 +111,8 @@ function publisherOrder(published: readonly Published[], received: readonly Rece
     }
     const key = `${room} ${member} ${source.publisher}`;
     const before = last.get(key) ?? -1;
-    if (source.number <= before) broken.push(`order: ${member} got ${source.number} of ${source.publisher} after ${before}`);
+    if (source.number <= before)
+      broken.push(`order: ${member} got ${source.number} of ${source.publisher} after ${before}`);
     last.set(key, source.number);
   }
   return broken;

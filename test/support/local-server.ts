@@ -3,6 +3,9 @@
  * port, real sockets. Short timings where waiting for the real ones would only
  * cost time; a test that needs others names them as an operator would.
  */
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { onTestFinished } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { createServer, type Server } from '../../src/server.ts';
@@ -14,6 +17,7 @@ const SETTINGS = {
   PORT: '0',
   REDIS_MODE: 'off',
   NODE_NAME: 'local',
+  LOG_LEVEL: 'debug',
   CLOSE_TIMEOUT_MS: '300',
   PRESENCE_HOLD_MS: '100',
   PRESENCE_WINDOW_MS: '10',
@@ -33,7 +37,8 @@ export class LocalServer {
   /** `env` as an operator would give it, over the settings above. */
   static async start(env: Record<string, string> = {}): Promise<LocalServer> {
     const { config } = loadConfig({ env: { ...SETTINGS, ...env }, hostname: 'local' });
-    const logger = createRecordingLogger();
+    const all = createRecordingLogger();
+    const logger = config.logLevel === 'debug' ? all : { ...all, debug: () => undefined };
     const server = createServer({ config, logger });
     const { port } = await server.listen();
     return new LocalServer(server, logger, port);
@@ -55,7 +60,10 @@ export class LocalServer {
   }
 
   async health(): Promise<Health> {
-    return (await (await fetch(`${this.http}/health`)).json()) as Health;
+    // Without an agent: a connection kept alive would be counted where sockets are.
+    const request = get(`${this.http}/health`, { agent: false });
+    const [answer] = (await once(request, 'response')) as [IncomingMessage];
+    return (await json(answer)) as Health;
   }
 
   /** Resolves once so many connections have said hello and are not gone. */
@@ -64,7 +72,8 @@ export class LocalServer {
     for (;;) {
       const { connections } = await this.health();
       if (connections === wanted) return;
-      if (performance.now() > until) throw new Error(`${connections} connections instead of ${wanted} after ${waitMs} ms`);
+      if (performance.now() > until)
+        throw new Error(`${connections} connections instead of ${wanted} after ${waitMs} ms`);
     }
   }
 
@@ -72,6 +81,7 @@ export class LocalServer {
   async close(): Promise<void> {
     await this.server.close();
     const [error] = this.logger.lines.filter((line) => line.level === 'error');
-    if (error) throw new Error(`the server logged an error: ${error.message} ${JSON.stringify(error.fields)}`);
+    if (error)
+      throw new Error(`the server logged an error: ${error.message} ${JSON.stringify(error.fields)}`);
   }
 }

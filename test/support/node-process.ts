@@ -5,8 +5,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { onTestFinished } from 'vitest';
 
 export interface LogLine {
   readonly level: string;
@@ -14,7 +14,7 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
-const MAIN = new URL('../../dist/cli/main.js', import.meta.url).pathname;
+const MAIN = join(process.cwd(), 'dist/cli/main.js');
 const START_MS = 15_000;
 
 export class NodeProcess {
@@ -32,7 +32,7 @@ export class NodeProcess {
     }
   }
 
-  /** Starts a node on a free port; `env` is all its settings. It is killed when the test ends. */
+  /** Starts a node on a free port; `env` is all its settings. Who starts it, kills it. */
   static async start(env: Record<string, string> = {}): Promise<NodeProcess> {
     if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: run npm run build first`);
     const child = spawn(process.execPath, [MAIN, 'serve', '--port', '0', '--host', '127.0.0.1'], {
@@ -42,15 +42,6 @@ export class NodeProcess {
     const node = new NodeProcess(child);
     const listening = await node.line((line) => line.msg === 'listening', START_MS);
     node.#port = listening['port'] as number;
-    return node;
-  }
-
-  /** As `start`, and ended with the test. */
-  static async forTest(env: Record<string, string> = {}): Promise<NodeProcess> {
-    const node = await NodeProcess.start(env);
-    onTestFinished(async () => {
-      await node.kill('SIGKILL');
-    });
     return node;
   }
 

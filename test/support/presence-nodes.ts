@@ -51,6 +51,8 @@ export interface Observer {
   changes(room: string): Promise<readonly PresenceChange[]>;
   /** One name for each time somebody left before the call, in order. */
   left(room: string): Promise<string[]>;
+  /** When somebody was first heard to leave: milliseconds since 1970, the clock Redis has too. */
+  firstLeftMs(room: string): number;
   /** Where the Redis it heard is gone: hears the one that is there now, keeping what was heard. */
   hearAgain(): Promise<void>;
 }
@@ -87,6 +89,7 @@ export async function createPresenceNodes(server: RedisServer): Promise<Presence
   let redis = await server.client();
   const nodes = new Set<PresenceNode>();
   const heard = new Map<string, PresenceChange[]>();
+  const firstLeft = new Map<string, number>();
   let subscriber: Redis | undefined;
   let rooms = 0;
 
@@ -97,7 +100,9 @@ export async function createPresenceNodes(server: RedisServer): Promise<Presence
     connection.on('messageBuffer', (channel: Buffer, message: Buffer) => {
       const envelope = decodeEnvelope(message);
       const room = keys.roomOfChannel(channel);
-      if (envelope?.kind === 'presence' && room !== undefined) heard.get(room)?.push(envelope.change);
+      if (envelope?.kind !== 'presence' || room === undefined) return;
+      heard.get(room)?.push(envelope.change);
+      if (envelope.change.kind === 'left' && !firstLeft.has(room)) firstLeft.set(room, Date.now());
     });
     for (const room of heard.keys()) await connection.subscribe(keys.channel(room));
   }
@@ -113,6 +118,7 @@ export async function createPresenceNodes(server: RedisServer): Promise<Presence
       const changes = await observer.changes(room);
       return changes.flatMap((change) => (change.kind === 'left' ? change.users : []));
     },
+    firstLeftMs: (room) => firstLeft.get(room) ?? Number.NaN,
     hearAgain: async () => {
       redis = await server.client();
       await hear();
@@ -256,6 +262,11 @@ function createNode(
       await rebuilding;
     },
   };
+}
+
+/** How many users this node took from the dead, by its log, which comes when its run ends. */
+export function reapedUsers(node: PresenceNode): number {
+  return node.log.saying('reaped').reduce((sum, { fields }) => sum + Number(fields.users), 0);
 }
 
 /** Looks every few milliseconds until it holds: for what is true in Redis and told by no event. Rejects, naming `what`. */

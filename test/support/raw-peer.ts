@@ -130,7 +130,9 @@ export class RawPeer {
     const socket = connect(port, '127.0.0.1');
     socket.on('error', () => undefined);
     onTestFinished(() => void socket.destroy());
-    socket.write(Buffer.concat([Buffer.from(upgradeRequest(options.headers)), options.behind ?? Buffer.alloc(0)]));
+    socket.write(
+      Buffer.concat([Buffer.from(upgradeRequest(options.headers)), options.behind ?? Buffer.alloc(0)]),
+    );
     let bytes = Buffer.alloc(0);
     for (;;) {
       const [chunk] = (await once(socket, 'data')) as [Buffer];
@@ -208,10 +210,12 @@ export class RawPeer {
     if (bytes.length < 2) return undefined;
     const opcode = bytes.readUInt8(0) & 0x0f;
     const short = bytes.readUInt8(1);
-    if (short >= 0x80 || (bytes.readUInt8(0) & 0xf0) !== 0x80) throw new Error('the server sent a frame that is masked or fragmented');
+    if (short >= 0x80 || (bytes.readUInt8(0) & 0xf0) !== 0x80)
+      throw new Error('the server sent a frame that is masked or fragmented');
     const at = short < 126 ? 2 : short === 126 ? 4 : 10;
     if (bytes.length < at) return undefined;
-    const length = short < 126 ? short : short === 126 ? bytes.readUInt16BE(2) : Number(bytes.readBigUInt64BE(2));
+    const length =
+      short < 126 ? short : short === 126 ? bytes.readUInt16BE(2) : Number(bytes.readBigUInt64BE(2));
     if (bytes.length < at + length) return undefined;
     this.#pending = bytes.subarray(at + length);
     return { opcode, payload: Buffer.from(bytes.subarray(at, at + length)) };

@@ -8,7 +8,7 @@
 import { type Need, RoomStream, type StreamLimits } from '../../src/core/room-stream.ts';
 import type { Entry, ReadResult } from '../../src/core/entry.ts';
 import type { Position } from '../../src/protocol/position.ts';
-import { type Moment, Names, SimulatedServer } from './simulated-store.ts';
+import { type Moment, Names, payloadOf, SimulatedServer } from './simulated-store.ts';
 import { StreamWatcher } from './stream-watcher.ts';
 
 /** Uniform in 0..below-1. */
@@ -34,6 +34,8 @@ interface Read {
 type InFlight =
   | { readonly kind: 'message'; readonly epoch: string; readonly entry: Entry }
   | { readonly kind: 'unreadable' }
+  /** A message that vanishes although the link stays up. */
+  | { readonly kind: 'nothing' }
   | { readonly kind: 'subscribed' };
 
 /** `broken`: nothing more comes in, but the node has not noticed. */
@@ -45,17 +47,20 @@ class SimulatedNode {
   server: SimulatedServer;
   link: LinkState = 'down';
   inFlight: InFlight[] = [];
+  /** A message vanished and no other came since: only the next one, or a look at the head, shows it. */
+  deaf = false;
   reads: Read[] = [];
   retries: number[] = [];
 
-  constructor(names: Names, server: SimulatedServer, limits: StreamLimits) {
+  constructor(names: Names, server: SimulatedServer, options: SimulationOptions) {
     this.server = server;
-    this.watcher = new StreamWatcher(names);
-    this.stream = new RoomStream(limits, this.watcher);
+    this.watcher = new StreamWatcher(names, options.readLimit);
+    this.stream = new RoomStream(options.limits, this.watcher);
   }
 
   subscribe(): void {
     this.link = 'up';
+    this.deaf = false;
     this.inFlight = [{ kind: 'subscribed' }];
   }
 
@@ -74,6 +79,8 @@ class SimulatedNode {
 
   receive(): void {
     const next = this.inFlight.shift();
+    if (next) this.deaf = next.kind === 'nothing';
+    if (next?.kind === 'nothing') return;
     if (next?.kind === 'message') this.#need(this.stream.heard(next.epoch, next.entry));
     else if (next) {
       this.stream.suspect();
@@ -84,6 +91,13 @@ class SimulatedNode {
   read(): void {
     const generation = this.stream.readIssued();
     this.reads.push({ generation, since: this.stream.cursor, server: this.server, answer: undefined });
+  }
+
+  /** As the relay does with a room that is silent for long. */
+  checkHead(): void {
+    this.deaf = false;
+    this.stream.suspect();
+    this.read();
   }
 
   retry(place: number): void {
@@ -106,6 +120,27 @@ class SimulatedNode {
     this.watcher.answered(this.stream.live);
   }
 
+  /** What must hold at any moment, whatever happens next. */
+  inspect(names: Names): void {
+    const { live, cursor, ring } = this.stream;
+    if (live && this.link === 'down') throw new Error('live without a link');
+    if (!live || !cursor) return;
+    const top = this.server.top;
+    if (this.link === 'up' && this.inFlight.length === 0 && !this.deaf && cursor.seq !== top) {
+      throw new Error(`live at ${cursor.seq} of ${top}, with nothing on its way`);
+    }
+    // What a joiner would be given from memory ends where the room is, and is what has these positions.
+    for (const since of [cursor.seq - 1, cursor.seq - 3, 0]) {
+      const kept = ring.after({ epoch: cursor.epoch, seq: since });
+      if (!kept) continue;
+      if (kept.length !== cursor.seq - since) throw new Error(`the ring ends at ${since + kept.length}, the room at ${cursor.seq}`);
+      for (const entry of kept) {
+        if (names.payloadAt({ epoch: cursor.epoch, seq: entry.seq }) === payloadOf(entry)) continue;
+        throw new Error(`the ring holds something else at ${entry.seq}`);
+      }
+    }
+  }
+
   #need(need: Need): void {
     if (need === 'read') this.read();
   }
@@ -120,9 +155,12 @@ export class RelaySimulation {
 
   constructor(options: SimulationOptions) {
     this.#options = options;
-    this.#servers = [new SimulatedServer(this.#names, options.keep), new SimulatedServer(this.#names, options.keep)];
+    this.#servers = [
+      new SimulatedServer(this.#names, options.keep),
+      new SimulatedServer(this.#names, options.keep),
+    ];
     for (let place = 0; place < options.nodes; place += 1) {
-      this.#nodes.push(new SimulatedNode(this.#names, this.#servers[0], options.limits));
+      this.#nodes.push(new SimulatedNode(this.#names, this.#servers[0], options));
     }
   }
 
@@ -144,8 +182,9 @@ export class RelaySimulation {
     else if (kind < 700) this.#execute(node);
     else if (kind < 860) node.settle(this.#options.choose(Math.max(1, node.reads.length)));
     else if (kind < 900) node.retry(this.#options.choose(Math.max(1, node.retries.length)));
-    else if (kind < 985) this.#disturbLink(node, kind);
+    else if (kind < 990) this.#disturbLink(node, kind);
     else this.#disturbServer(kind);
+    node.inspect(this.#names);
   }
 
   /** All faults end and nothing new is published: what is on its way arrives. */
@@ -154,8 +193,16 @@ export class RelaySimulation {
     for (const node of this.#nodes) {
       if (node.server !== server || node.link === 'broken') node.noticeLoss(server);
       if (node.link === 'down') node.subscribe();
-      for (let turn = 0; turn < 10_000 && this.#advance(node); turn += 1);
+      this.#quieten(node);
+      if (node.deaf) node.checkHead();
+      this.#quieten(node);
       node.watcher.finished(node.stream.live, node.stream.cursor, server.moment);
+    }
+  }
+
+  #quieten(node: SimulatedNode): void {
+    for (let turn = 0; this.#advance(node); turn += 1) {
+      if (turn > 10_000) throw new Error('the node never comes to rest');
     }
   }
 
@@ -174,9 +221,10 @@ export class RelaySimulation {
     const { epoch, entry } = server.publish();
     for (const node of this.#nodes) {
       if (node.server !== server || node.link !== 'up') continue;
-      // One in a while is of a newer release and cannot be read.
-      const readable = this.#options.choose(60) > 0;
-      node.inFlight.push(readable ? { kind: 'message', epoch, entry } : { kind: 'unreadable' });
+      // Once in a while one is of a newer release and cannot be read, or vanishes without anybody being told.
+      const fate = this.#options.choose(60);
+      if (fate > 57) node.inFlight.push({ kind: fate === 58 ? 'unreadable' : 'nothing' });
+      else node.inFlight.push({ kind: 'message', epoch, entry });
     }
   }
 
@@ -189,12 +237,12 @@ export class RelaySimulation {
   }
 
   #disturbLink(node: SimulatedNode, kind: number): void {
-    if (kind < 915) node.breakLink(this.#options.choose(node.inFlight.length + 1));
+    if (kind < 906) node.breakLink(this.#options.choose(node.inFlight.length + 1));
     else if (kind < 935) {
       if (node.link === 'broken' && node.inFlight.length === 0) this.#notice(node);
-    } else if (kind < 965) {
+    } else if (kind < 966) {
       if (node.link === 'down') node.subscribe();
-    } else if (kind < 980) this.#failRead(node);
+    } else if (kind < 978) this.#failRead(node);
     else node.stream.overflow();
   }
 
@@ -209,13 +257,14 @@ export class RelaySimulation {
   }
 
   #disturbServer(kind: number): void {
-    const [first, second] = this.#options.choose(2) === 0 ? this.#servers : [this.#servers[1], this.#servers[0]];
-    if (kind < 990) {
+    const [first, second] =
+      this.#options.choose(2) === 0 ? this.#servers : [this.#servers[1], this.#servers[0]];
+    if (kind < 993) {
       // Replication catches up: what `second` had of its own is gone, as with a full resynchronisation.
       this.#stop(second);
       second.copyFrom(first);
       second.restart();
-    } else if (kind < 994) {
+    } else if (kind < 995) {
       this.#stop(first);
       first.restart();
     } else if (kind < 997) first.loseLog();

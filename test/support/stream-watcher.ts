@@ -10,6 +10,7 @@ import { type Moment, type Names, payloadOf } from './simulated-store.ts';
 
 export class StreamWatcher implements StreamOutput {
   readonly #names: Names;
+  readonly #readLimit: number;
   #position: Position | undefined;
   /** Payloads since the last reset after which some may come again. */
   #seenOnce = new Set<number>();
@@ -21,8 +22,10 @@ export class StreamWatcher implements StreamOutput {
   delivered = 0;
   resets = 0;
 
-  constructor(names: Names) {
+  /** `readLimit`: more than one read may carry is not told after a reset; choosing the limit is the reader's part. */
+  constructor(names: Names, readLimit: number) {
     this.#names = names;
+    this.#readLimit = readLimit;
   }
 
   /** A read's answer arrives. `awaited`: it is the one the stream must use, if it uses any. */
@@ -70,7 +73,8 @@ export class StreamWatcher implements StreamOutput {
     if (this.#couldContinue(at, moment)) {
       throw new Error(`reset ${reason} at ${at.epoch}:${at.seq}, though nothing after it was lost`);
     }
-    this.#mustHaveSeen(moment, `reset ${reason}`, position.seq);
+    const told = moment.history.length - this.#readLimit;
+    this.#mustHaveSeen(moment, `reset ${reason}`, told, position.seq);
     // What lies before the break is told to be gone; a replica that is behind may bring it back, and nobody waits for it.
     for (const { payload } of moment.history.slice(0, position.seq)) this.#seen.add(payload);
     this.#position = position;
@@ -83,12 +87,14 @@ export class StreamWatcher implements StreamOutput {
   finished(live: boolean, cursor: Position | null, moment: Moment): void {
     if (!live) throw new Error('at the end the room is not live');
     const top = moment.history[moment.history.length - 1];
-    if (cursor?.seq !== moment.history.length) throw new Error(`at the end ${cursor?.seq} of ${moment.history.length}`);
+    if (cursor?.seq !== moment.history.length)
+      throw new Error(`at the end ${cursor?.seq} of ${moment.history.length}`);
     if (top && this.#names.payloadAt(cursor) !== top.payload) {
       throw new Error(`at the end ${cursor.epoch}:${cursor.seq} is not the top`);
     }
     const at = this.#mustHavePosition('end');
-    if (at.epoch !== cursor.epoch || at.seq !== cursor.seq) throw new Error('members are not where the room is');
+    if (at.epoch !== cursor.epoch || at.seq !== cursor.seq)
+      throw new Error('members are not where the room is');
     this.#mustHaveSeen(moment, 'the end');
   }
 
@@ -101,10 +107,10 @@ export class StreamWatcher implements StreamOutput {
     return history[at.seq - 1]?.payload === named;
   }
 
-  /** What the store still has, up to a seq, was told or was before the join. */
-  #mustHaveSeen(moment: Moment, when: string, upTo = Number.POSITIVE_INFINITY): void {
+  /** What the store still has, between two seqs, was told or was before the join. */
+  #mustHaveSeen(moment: Moment, when: string, after = 0, upTo = Number.POSITIVE_INFINITY): void {
     const { history, kept } = moment;
-    for (const { payload, seq, epoch } of history.slice(history.length - kept)) {
+    for (const { payload, seq, epoch } of history.slice(Math.max(after, history.length - kept))) {
       if (seq > upTo) return;
       if (!this.#seen.has(payload)) throw new Error(`${epoch}:${seq} is kept and was skipped (${when})`);
     }

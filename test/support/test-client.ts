@@ -22,6 +22,7 @@ export class TestClient {
   readonly socket: WebSocket;
   readonly closed: Promise<{ code: number; reason: string }>;
   #waiters: Waiter[] = [];
+  readonly #hearers: ((frame: Frame) => void)[] = [];
   #nextId = 1;
   /** Frames before it were taken by `next`. */
   #taken = 0;
@@ -62,7 +63,8 @@ export class TestClient {
   /** Sends with a new id and resolves to the reply, success or error. */
   request(frame: object, waitMs = WAIT_MS): Promise<Frame> {
     const id = `t${this.#nextId++}`;
-    const reply = this.find((candidate) => candidate['id'] === id, waitMs, JSON.stringify(frame));
+    // A fresh id cannot have come already: looking through the past would cost more the longer a test runs.
+    const reply = this.find((candidate) => candidate['id'] === id, waitMs, JSON.stringify(frame), false);
     this.send({ ...frame, id });
     return reply;
   }
@@ -114,6 +116,11 @@ export class TestClient {
     });
   }
 
+  /** Hears every frame from now on, in the turn in which it came. */
+  onFrame(hear: (frame: Frame) => void): void {
+    this.#hearers.push(hear);
+  }
+
   of(type: string, room?: string): Frame[] {
     return this.frames.filter(
       (frame) => frame.type === type && (room === undefined || frame['room'] === room),
@@ -152,6 +159,7 @@ export class TestClient {
     const frame = JSON.parse(text) as Frame;
     this.frames.push(frame);
     this.#follow(frame);
+    for (const hear of this.#hearers) hear(frame);
     const told = this.#waiters.filter((waiter) => waiter.matches(frame));
     this.#waiters = this.#waiters.filter((waiter) => !told.includes(waiter));
     for (const waiter of told) waiter.resolve(frame);

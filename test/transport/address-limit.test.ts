@@ -1,13 +1,8 @@
 /** Connections counted by address: pure, then over real sockets whose address is said to be another. */
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { systemClock, systemRandom } from '../../src/ops/system-clock.ts';
+import { describe, expect, test } from 'vitest';
 import { AddressLimit } from '../../src/transport/address-limit.ts';
-import { createHttp } from '../../src/transport/http/http-server.ts';
-import { WsListener } from '../../src/transport/ws-listener.ts';
+import { listen } from '../support/local-listener.ts';
 import { exchange, RawPeer, upgradeRequest } from '../support/raw-peer.ts';
-import { createRecordingLogger } from '../support/recording-logger.ts';
 
 describe('an address', () => {
   test('has as many connections as the limit says, and one for each that ended', () => {
@@ -56,7 +51,10 @@ describe('an address', () => {
 });
 
 test('over the limit an upgrade is answered 429, and is taken again when a connection has ended', async () => {
-  const port = await listener({ limitAddressConnections: 2 });
+  const { port } = await listen({
+    settings: { limitAddressConnections: 2 },
+    addressOf: (request) => String(request.headers['x-test-address']),
+  });
   const from = (address: string) => [`X-Test-Address: ${address}`];
   const first = await RawPeer.open(port, { headers: from('203.0.113.7') });
   await RawPeer.open(port, { headers: from('203.0.113.7') });
@@ -68,33 +66,3 @@ test('over the limit an upgrade is answered 429, and is taken again when a conne
   first.socket.destroy();
   await expect.poll(() => RawPeer.open(port, { headers: from('203.0.113.7') }).then((peer) => peer.answer.status, () => 429)).toBe(101);
 });
-
-/** A listener alone, which believes what a header says of the address. */
-async function listener(settings: { limitAddressConnections: number }): Promise<number> {
-  const logger = createRecordingLogger();
-  const limits = {
-    ...settings,
-    closeTimeoutMs: 300,
-    pingIntervalMs: 10_000,
-    limitFrameBytes: 65_536,
-    limitOutboxMaxBytes: 1_048_576,
-    limitUpgradesPerSecond: 0,
-  };
-  const http = createHttp({ clock: systemClock, logger, settings: limits });
-  const sockets = new WsListener({
-    clock: systemClock,
-    random: systemRandom,
-    logger,
-    opened: () => ({ text: () => undefined, closed: () => undefined }),
-    addressOf: (request) => String(request.headers['x-test-address']),
-    settings: limits,
-  });
-  await http.app.ready();
-  http.server.listen(0, '127.0.0.1');
-  await once(http.server, 'listening');
-  sockets.attach(http.server);
-  onTestFinished(async () => {
-    await Promise.all([sockets.stop(), http.close()]);
-  });
-  return (http.server.address() as AddressInfo).port;
-}

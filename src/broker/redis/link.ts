@@ -68,8 +68,10 @@ export class Link {
     if (this.#current !== undefined && this.#opened) this.#close(this.#current, reason);
   }
 
-  /** The connection did real work: the next retries begin quickly again. */
+  /** The connection did real work: the outage is over, and the next retries begin quickly again. */
   proven(): void {
+    const { logger, name } = this.#options;
+    if (this.#warned) logger.info({ link: name, redis: this.#address }, 'Redis link works again');
     this.#failures = 0;
     this.#warned = false;
   }

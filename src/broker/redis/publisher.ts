@@ -50,6 +50,8 @@ interface LaneState {
 
 /** Payloads waiting in all lanes together; above it publishes are refused. 64 MiB is seconds of a node's traffic. */
 export const WAITING_BYTES_MAX = 64 * 1024 * 1024;
+/** Publishes that are out together, a batch more or less: some 50 ms of Redis' time. What waits here is certainly not applied. */
+export const WINDOW_PUBLISHES = 2_000;
 /** What a waiting publish costs beside its payload. */
 const PUBLISH_OVERHEAD_BYTES = 512;
 const RETRY_PAUSE_MS = 50;
@@ -60,9 +62,13 @@ export class Publisher {
   readonly #options: PublisherOptions;
   /** Without empty ones: a lane is forgotten as soon as nothing waits in it. */
   readonly #lanes = new Map<string, LaneState>();
+  /** Lanes that want to send, the one that waits longest first. */
   readonly #due = new Set<LaneState>();
+  #out = 0;
   /** Nobody can guess it, so no client's key can meet a minted one; nor can anybody foresee an epoch. */
   readonly #secret: string;
+  /** ARGV 4 to 7 of publish.lua: how long and how much is kept. */
+  readonly #limits: readonly string[];
   #minted = 0;
   #waitingBytes = 0;
   #turnAsked = false;
@@ -74,6 +80,8 @@ export class Publisher {
   constructor(options: PublisherOptions) {
     this.#options = options;
     this.#secret = options.random.token();
+    const { onceTtlMs, historyMessages, historyTtlS, metaTtlS } = options.settings;
+    this.#limits = [onceTtlMs, historyMessages, historyTtlS, metaTtlS].map(String);
     options.link.onUsable((usable) => {
       if (usable) for (const state of this.#lanes.values()) this.#ask(state);
     });
@@ -148,13 +156,19 @@ export class Publisher {
   /** Lanes leave together at the end of the turn, so that publishes of one turn share a batch. */
   #ask(state: LaneState): void {
     this.#due.add(state);
-    if (this.#turnAsked) return;
+    this.#askTurn();
+  }
+
+  #askTurn(): void {
+    if (this.#turnAsked || this.#due.size === 0 || this.#out >= WINDOW_PUBLISHES) return;
     this.#turnAsked = true;
     this.#options.clock.afterTurn(() => {
       this.#turnAsked = false;
-      const due = [...this.#due];
-      this.#due.clear();
-      for (const lane of due) this.#sendNext(lane);
+      for (const state of this.#due) {
+        if (this.#out >= WINDOW_PUBLISHES) break;
+        this.#due.delete(state);
+        this.#sendNext(state);
+      }
       this.#options.link.flush();
     });
   }
@@ -170,30 +184,23 @@ export class Publisher {
     const leftMs = Math.min(settings.redisDeadlineMs, Math.max(0, first.giveUpMs - clock.now()));
     const deadline = link.deadlineIn(leftMs);
     const calls = batch.map((publish) => this.#call(publish, deadline));
+    this.#out += batch.length;
     void link.sendBatch('publish', calls).then((outcomes) => this.#answered(state, outcomes));
   }
 
   #call({ request, key, logged }: Publish, deadline: string): ScriptCall {
-    const { keys, settings } = this.#options;
+    const { keys } = this.#options;
     const { room, user } = request;
     return {
       keys: [keys.meta(room), keys.log(room), keys.once(room, user, key)],
-      args: [
-        logged,
-        keys.channel(room),
-        'PUBLISH',
-        String(settings.onceTtlMs),
-        String(settings.historyMessages),
-        String(settings.historyTtlS),
-        String(settings.metaTtlS),
-        this.#mint(),
-        deadline,
-      ],
+      args: [logged, keys.channel(room), 'PUBLISH', ...this.#limits, this.#mint(), deadline],
     };
   }
 
   #answered(state: LaneState, outcomes: readonly Outcome[]): void {
     const answers = outcomes.map(answerOf);
+    this.#out -= outcomes.length;
+    this.#askTurn();
     this.#settle(state, state.lane.answered(answers));
     if (state.lane.size === 0) return;
     if (outcomes.some((outcome, index) => wantsPause(outcome, answers[index]))) {

@@ -35,6 +35,8 @@ export interface RedisBrokerOptions {
 
 /** Publishes under way when a node stops get this long. */
 const STOP_MS = 5_000;
+/** Signals without an answer from Redis; above it they are dropped, as signals may be, and leave the link to publishes. */
+const SIGNALS_OUT_MAX = 2_000;
 const AWAY = 'Redis is away';
 
 /** `commands` and `keys` are for the presence store, which shares the link. They work once the broker was started. */
@@ -58,6 +60,7 @@ class RedisBroker implements Broker {
   readonly #reader: RoomReader;
   readonly #availability: Availability;
   readonly #listener: Listener;
+  #signalsOut = 0;
   #running = false;
   #stopped = false;
 
@@ -108,13 +111,13 @@ class RedisBroker implements Broker {
     await this.#publisher.finish(STOP_MS);
     this.#running = false;
     this.#listener.tell(undefined);
-    this.#availability.stop();
     this.#canary.stop();
     this.#reader.stop();
     this.#reads.down('the node has stopped');
     this.#publisher.stop();
     this.#subscriber.stop();
     this.commands.stop();
+    this.#availability.stop();
   }
 
   async subscribe(room: string): Promise<void> {
@@ -137,9 +140,16 @@ class RedisBroker implements Broker {
       if (this.#subscriber.rooms.isWanted(room)) this.#listener.signal(room, signal);
       return;
     }
-    this.commands.call('publish', this.keys.channel(room), encodeSignal(signal)).catch((error: unknown) => {
-      this.#logger.debug({ reason: String(error) }, 'a signal was not sent');
-    });
+    if (this.#signalsOut >= SIGNALS_OUT_MAX) return;
+    this.#signalsOut += 1;
+    this.commands
+      .call('publish', this.keys.channel(room), encodeSignal(signal))
+      .catch((error: unknown) => {
+        this.#logger.debug({ reason: String(error) }, 'a signal was not sent');
+      })
+      .finally(() => {
+        this.#signalsOut -= 1;
+      });
   }
 
   health(): BrokerHealth {

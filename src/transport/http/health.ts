@@ -4,7 +4,7 @@
  *
  * `/ready` says 404 and never 5xx: HAProxy takes a 404 as "no new connections,
  * keep the old ones" and a 5xx as "dead, cut every tunnel", and a blip of Redis
- * must not cut every connection of the fleet. RELIABILITY 6.
+ * must not cut every connection of the fleet. docs/HTTP.md.
  */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';

@@ -1,7 +1,7 @@
 /**
  * The HTTP server beside the WebSockets, on the same port. Its limits are set
  * against clients that send headers slowly or without end: Node's own check
- * runs every 30 s by default, which makes a 5 s limit a 30 s one (RELIABILITY 5).
+ * runs every 30 s by default, which makes a 5 s limit a 30 s one.
  */
 import { createServer, type Server } from 'node:http';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
@@ -66,12 +66,17 @@ function answerMistakes(app: FastifyInstance, logger: Logger): void {
       .send({ error: `${WS_PATH} is a WebSocket: open it with a client that speaks one` }),
   );
   app.setNotFoundHandler((request, reply) =>
-    reply.code(404).send({ error: `there is no ${request.method} ${request.url.split('?', 1)[0]}; try /health` }),
+    reply
+      .code(404)
+      .send({ error: `there is no ${request.method} ${request.url.split('?', 1)[0]}; try /health` }),
   );
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const { statusCode = 500, message, stack } = error;
     if (statusCode < 500) return reply.code(statusCode).send({ error: message });
-    logger.error({ method: request.method, route: request.routeOptions.url, error: stack }, 'an HTTP request failed by a bug of ours');
+    logger.error(
+      { method: request.method, route: request.routeOptions.url, error: stack },
+      'an HTTP request failed by a bug of ours',
+    );
     return reply.code(statusCode).send({ error: 'a bug of the server; it was logged' });
   });
 }

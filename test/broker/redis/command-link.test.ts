@@ -86,7 +86,7 @@ describe('a commands link', () => {
     const { link, until, changes } = await usable();
     proxy.setMode('swallow-replies');
     const asked = [link.call('ping'), canary(link), link.runBuffers('read', ['a', 'b'], ['', '', '', '1'])];
-    asked.forEach((one) => one.catch(() => undefined));
+    for (const one of asked) one.catch(() => undefined);
     await delay(20);
     proxy.setMode('cut');
     for (const one of asked) await expect(one).rejects.toMatchObject(unknownOutcome);
@@ -104,10 +104,12 @@ describe('a commands link', () => {
     const first = link.call('ping');
     await delay(150);
     const second = link.call('ping');
+    second.catch(() => undefined);
     await expect(first).rejects.toMatchObject(unknownOutcome);
     expect(performance.now() - from).toBeGreaterThan(290);
+    const ended = performance.now();
     await expect(second).rejects.toMatchObject(unknownOutcome);
-    expect(performance.now() - from).toBeLessThan(400);
+    expect(performance.now() - ended).toBeLessThan(50);
     expect(logger.saying('Redis link lost')[0]?.fields.reason).toBe('no answer for 300 ms');
     proxy.setMode('cut');
     proxy.setMode('pass');

@@ -15,7 +15,7 @@ test('one Redis that restarts, loses its tail or loses everything keeps every pr
 
 test('two Redis that fail over, split, heal and come back with an old snapshot keep every promise', async () => {
   const met: Tally = {};
-  for (const seed of [3, 4]) addTally(met, await runRoomModel({ seed, operations: 1300, world: 'pair' }));
+  for (const seed of [3, 4]) addTally(met, await runRoomModel({ seed, operations: 1100, world: 'pair' }));
   expectAll(met, ['promote', 'flip', 'heal', 'snapshot', 'empty']);
 });
 

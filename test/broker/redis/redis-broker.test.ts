@@ -81,10 +81,14 @@ describe('a lost subscriber link', () => {
     await rig.broker.subscribe('calm');
     const begin = await rig.broker.read('busy', null, 1);
     const names = Array.from({ length: 600 }, (_, index) => `m${index}`);
+    let kills = 0;
     for (const [index, name] of names.entries()) {
-      const sent = publish(rig, 'busy', name);
-      if (index % 150 === 75) await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-      await Promise.all([sent, delay(1)]);
+      if (index % 150 === 75) {
+        await rig.heard.until(() => count(rig, 'subscribed') === 2 * kills, 'both rooms again');
+        await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+        kills += 1;
+      }
+      await Promise.all([publish(rig, 'busy', name), delay(1)]);
     }
     await rig.heard.until(() => count(rig, 'subscribed') >= 8, 'both rooms again after each of four losses');
 
@@ -97,7 +101,7 @@ describe('a lost subscriber link', () => {
   });
 
   it('is found by the canary when it is half-open', async () => {
-    // The PING would find it too, but not within the second this test allows.
+    // The PING would find it too, but not within the three seconds this test allows.
     const rig = await started({ canaryMs: 200, canaryDeadMs: 600, redisDeadlineMs: 5_000 });
     await rig.broker.subscribe('room');
     await delay(300);
@@ -105,7 +109,7 @@ describe('a lost subscriber link', () => {
     const from = performance.now();
     await rig.heard.until(() => count(rig, 'linkLost') === 1, 'the loss');
     expect(performance.now() - from).toBeGreaterThan(350);
-    expect(performance.now() - from).toBeLessThan(1_100);
+    expect(performance.now() - from).toBeLessThan(3_000);
     proxy.setMode('pass');
     await rig.heard.until(() => count(rig, 'subscribed') === 1, 'the room again');
     await publish(rig, 'room', 'one');
@@ -179,7 +183,7 @@ describe('subscribing', () => {
     await rig.status('down');
     const from = performance.now();
     await expect(rig.broker.subscribe('room')).rejects.toMatchObject({ code: 'unavailable' });
-    expect(performance.now() - from).toBeLessThan(50);
+    expect(performance.now() - from).toBeLessThan(300);
     proxy.setMode('pass');
     await rig.status('up');
     expect(await subscribers(rig, 'room')).toBe(0);
@@ -231,6 +235,8 @@ describe('an outage', () => {
         'Redis link lost',
         'Redis link lost',
         'Redis is down: publishes, reads and joins are refused',
+        'Redis link works again',
+        'Redis link works again',
         'Redis is up',
       ]);
     } finally {
@@ -265,16 +271,24 @@ describe('an outage', () => {
   });
 
   it('lets signals reach this node and no other', async () => {
-    const [one, two] = [await started(), await started()];
-    const prefix = one.keys.canary();
-    expect(two.keys.canary()).not.toBe(prefix);
-    await one.broker.subscribe('room');
+    const one = await started({ redisPrefix: 'signals:' });
+    const two = await started({ redisPrefix: 'signals:' }, server.port);
+    await Promise.all([one.broker.subscribe('room'), two.broker.subscribe('room')]);
+    const names = (rig: BrokerRig) => rig.heard.signals('room').map(({ body }) => nameIn(body));
+    one.broker.signal('room', { sender: 'c1', body: bodyOf('both') });
+    await one.heard.until(() => names(one).length === 1, 'the signal here');
+    await two.heard.until(() => names(two).length === 1, 'the signal there');
     proxy.setMode('cut');
     await one.status('down');
     one.broker.signal('room', { sender: 'c1', body: bodyOf('wave') });
     one.broker.signal('elsewhere', { sender: 'c1', body: bodyOf('wave') });
-    expect(one.heard.signals('room').map(({ body }) => nameIn(body))).toEqual(['wave']);
+    expect(names(one)).toEqual(['both', 'wave']);
     expect(one.heard.signals('elsewhere')).toEqual([]);
+    proxy.setMode('pass');
+    await one.status('up');
+    await publish(one, 'room', 'barrier');
+    await two.heard.until(() => two.heard.messages('room').length === 1, 'the barrier');
+    expect(names(two)).toEqual(['both']);
   });
 });
 
@@ -335,7 +349,37 @@ describe('what does not fit together', () => {
   });
 });
 
+/** What a Redis user for roomcast's broker needs; operators copy it from the documentation. */
+const LEAST_COMMANDS = [
+  // Sent by the node.
+  'hello info time ping script|load evalsha multi exec publish subscribe unsubscribe',
+  // Called by the scripts.
+  'hmget hset hexists xadd xrange xrevrange get set incr expire del',
+];
+
 describe('credentials', () => {
+  it('need no more than the keys, channels and commands that are used', async () => {
+    const commands = LEAST_COMMANDS.join(' ')
+      .split(' ')
+      .map((command) => `+${command}`);
+    await client.call('ACL', 'SETUSER', 'least', 'on', '>pw', '~least:*', '&least:*', '-@all', ...commands);
+    const target = { host: '127.0.0.1', port: server.port, username: 'least', password: 'pw' };
+    const rig = startBroker(target, { redisPrefix: 'least:' });
+    rigs.push(rig);
+    await rig.status('up');
+    await rig.broker.subscribe('room');
+    await Promise.all([publish(rig, 'room', 'one'), publish(rig, 'room', 'two')]);
+    rig.broker.signal('room', { sender: 'c1', body: bodyOf('wave') });
+    expect(await rig.broker.read('new', null, 1)).toMatchObject({ verdict: 'fresh', top: 0 });
+    expect(await rig.broker.history('room', { limit: 1 })).toMatchObject({ seq: 2, more: true });
+    await rig.heard.until(() => rig.heard.signals('room').length === 1, 'the signal');
+    await rig.broker.unsubscribe('room');
+    expect(await subscribers(rig, 'room')).toBe(0);
+    await vi.waitFor(() => expect(rig.broker.health().latencyMs).toBeGreaterThan(0));
+    const denied = (await client.call('ACL', 'LOG')) as unknown[];
+    expect(denied).toEqual([]);
+  });
+
   it('open the door, and are never logged, right or wrong', async () => {
     const own = await startRedis();
     try {

@@ -212,6 +212,24 @@ describe('subscriptions', () => {
     expect(rooms.acknowledged).toBe(1);
   });
 
+  it('tell the return of a room only where it is still wanted when the answer comes', async () => {
+    open();
+    for (const room of ['left', 'anew']) rooms.subscribe(room).catch(() => undefined);
+    clock.flushTurn();
+    await connection.answer();
+    rooms.closed();
+    open();
+    void rooms.unsubscribe('left');
+    void rooms.unsubscribe('anew');
+    clock.flushTurn();
+    const anew = watch(rooms.subscribe('anew'));
+    clock.flushTurn();
+    await connection.answer();
+    expect(anew.state).toBe('resolved');
+    expect(told).toEqual(['complete', 'complete']);
+    expect([...connection.channels]).toEqual(['#anew']);
+  });
+
   it('resolve an unsubscribe with the acknowledgement, or with the end of the connection', async () => {
     open();
     for (const room of ['one', 'two']) rooms.subscribe(room).catch(() => undefined);

@@ -55,7 +55,7 @@ if #others > 0 then
 end
 
 redis.call('HDEL', members_key, user)
-local version = string.format('%d', math.max(previous + 1, now))
+local version = string.format('%d', math.max(previous + 1, time[1] * 1000000 + time[2]))
 redis.call('HSET', meta_key, 'pv', version)
 redis.call('EXPIRE', meta_key, meta_ttl_s)
 redis.call(publish, channel, '1P' .. string.format('%d', previous) .. ':' .. version .. ':leave:' .. reason

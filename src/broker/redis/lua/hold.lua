@@ -4,7 +4,7 @@
 -- KEYS[2] presence(room, incarnation)  hash: user -> ms since this node has them; by it a dead node is reaped
 -- KEYS[3] members(room)                hash: user -> "holder holder\nsince\nstate"
 -- KEYS[4] rooms(incarnation)           set: rooms to clean if it dies
--- KEYS[5] meta(room)                   hash: pv presence version
+-- KEYS[5] meta(room)                   hash: pv presence version (microseconds)
 -- ARGV[1] incarnation
 -- ARGV[2] user
 -- ARGV[3] state, JSON text
@@ -58,8 +58,9 @@ local previous = tonumber(redis.call('HGET', meta_key, 'pv') or 0)
 if not event then
   return {'ok', string.format('%d', previous)}
 end
--- Grows for ever: by the clock across loss, rollback and failover, by one within a millisecond.
-local version = string.format('%d', math.max(previous + 1, now))
+-- Grows for ever, also across loss, rollback and failover: the clock is past every version that was lost.
+-- Microseconds, because in milliseconds a storm of joins runs ahead of the clock, and a loss then repeats versions.
+local version = string.format('%d', math.max(previous + 1, time[1] * 1000000 + time[2]))
 redis.call('HSET', meta_key, 'pv', version)
 redis.call('EXPIRE', meta_key, meta_ttl_s)
 redis.call(publish, channel, '1P' .. string.format('%d', previous) .. ':' .. version .. ':' .. event

@@ -53,9 +53,8 @@ end
 
 if #gone > 0 then
   local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local previous = tonumber(redis.call('HGET', meta_key, 'pv') or 0)
-  local version = string.format('%d', math.max(previous + 1, now))
+  local version = string.format('%d', math.max(previous + 1, time[1] * 1000000 + time[2]))
   redis.call('HSET', meta_key, 'pv', version)
   redis.call('EXPIRE', meta_key, meta_ttl_s)
   redis.call(publish, channel, '1P' .. string.format('%d', previous) .. ':' .. version .. ':leave:' .. reason

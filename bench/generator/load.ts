@@ -1,0 +1,172 @@
+/**
+ * The load of one measurement: workers for the readers and one for the
+ * publishers, so that a busy reader never delays a publish. Publishers are
+ * members like all others; every member's deliveries are counted.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { addFaults, noFaults } from './delivery-check.ts';
+import { mergeTimes, type Times } from './histogram.ts';
+import type { ConnectionPlan, Counted, Published, Sampled, StreamPlan } from './orders.ts';
+import { WorkerProcess } from './worker-process.ts';
+
+/** Every frame of one connection in this many is read and checked. */
+export const SAMPLE_EVERY = 50;
+const QUIET_MS = 300;
+const POLL_MS = 50;
+
+export interface RoomsPlan {
+  readonly rooms: number;
+  /** Per room, publishers included. */
+  readonly members: number;
+  /** Of the members of each room. */
+  readonly publishers: number;
+}
+
+export interface Placement {
+  /** Endpoint of member `n` of a room; publishers come first. */
+  readonly endpointOf: (n: number) => number;
+}
+
+export interface ConnectReport {
+  readonly seconds: number;
+  readonly perSecond: number;
+  readonly times: Times;
+}
+
+export class Load {
+  readonly #readers: readonly WorkerProcess[];
+  readonly #publisher: WorkerProcess;
+  readonly #all: readonly WorkerProcess[];
+  #streams: StreamPlan[] = [];
+  #membersOf: number[] = [];
+  /** Newest number of each stream. */
+  readonly last: Record<number, number> = {};
+
+  /** One reader per generator core. */
+  constructor(cores: readonly number[]) {
+    this.#readers = Array.from({ length: Math.max(1, cores.length) }, () => new WorkerProcess(cores));
+    this.#publisher = new WorkerProcess(cores);
+    this.#all = [this.#publisher, ...this.#readers];
+  }
+
+  /** Opens all connections and joins them to their rooms. Rejects where one could not. */
+  async connect(
+    peer: string,
+    endpoints: readonly { readonly host: string; readonly port: number }[],
+    { rooms, members, publishers }: RoomsPlan,
+    options: { readonly concurrency?: number; readonly placement?: Placement; readonly timeoutMs?: number } = {},
+  ): Promise<ConnectReport> {
+    const plans: ConnectionPlan[][] = this.#all.map(() => []);
+    const endpointOf = options.placement?.endpointOf ?? ((n: number) => n % endpoints.length);
+    let opened = 0;
+    for (let room = 0; room < rooms; room += 1) {
+      for (let n = 0; n < members; n += 1) {
+        const worker = n < publishers ? 0 : 1 + (opened % this.#readers.length);
+        const plan = plans[worker] as ConnectionPlan[];
+        if (n < publishers) {
+          this.#streams.push({ stream: this.#streams.length, connection: plan.length, room: `room-${room}` });
+          this.#membersOf.push(members);
+        }
+        plan.push({
+          endpoint: endpointOf(n),
+          user: `user-${room}-${n}`,
+          rooms: [`room-${room}`],
+          // Not the publishers: whoever writes is a poor witness of how late it reads.
+          sampled: n >= publishers && opened % SAMPLE_EVERY === 0,
+        });
+        if (n >= publishers) opened += 1;
+      }
+    }
+    const { concurrency = 200, timeoutMs = 30_000 } = options;
+    const connected = await Promise.all(
+      this.#all.map((worker, n) =>
+        worker.ask('connect', {
+          peer,
+          endpoints,
+          plans: plans[n] as ConnectionPlan[],
+          concurrency: Math.max(1, Math.ceil(concurrency / this.#all.length)),
+          timeoutMs,
+          firstNumber: 1,
+        }),
+      ),
+    );
+    const failed = connected.find((one) => one.failed > 0);
+    if (failed) throw new Error(`${failed.failed} connections failed, the first with: ${failed.firstFailure}`);
+    const fromUs = Math.min(...connected.map((one) => one.fromUs));
+    const seconds = (Math.max(...connected.map((one) => one.toUs)) - fromUs) / 1e6;
+    return {
+      seconds,
+      perSecond: (rooms * members) / seconds,
+      times: mergeTimes(connected.map((one) => one.histogram)),
+    };
+  }
+
+  async phase(): Promise<void> {
+    await Promise.all(this.#all.map((worker) => worker.ask('phase')));
+  }
+
+  /** Publishes evenly over all streams. */
+  async publish(order: { perSecond: number; seconds: number; payloadBytes: number }): Promise<Published> {
+    const published = await this.#publisher.ask('publish', { ...order, streams: this.#streams });
+    published.counts.forEach((count, n) => {
+      this.last[n] = (this.last[n] ?? 0) + count;
+    });
+    return published;
+  }
+
+  /** Deliveries that `published` ought to cause. */
+  owed(published: Published): number {
+    return published.counts.reduce((sum, count, n) => sum + count * (this.#membersOf[n] ?? 0), 0);
+  }
+
+  async count(): Promise<Counted[]> {
+    return Promise.all(this.#all.map((worker) => worker.ask('count')));
+  }
+
+  async delivered(): Promise<number> {
+    return (await this.count()).reduce((sum, one) => sum + one.messages, 0);
+  }
+
+  async open(): Promise<number> {
+    return (await this.count()).reduce((sum, one) => sum + one.open, 0);
+  }
+
+  /** Waits until `owed` messages came, or none came for a while, at most `maxMs`. Resolves to what came. */
+  async settle(owed: number, maxMs: number): Promise<number> {
+    const until = performance.now() + maxMs;
+    let before = -1;
+    let changedAt = performance.now();
+    for (;;) {
+      const delivered = await this.delivered();
+      const now = performance.now();
+      if (delivered !== before) changedAt = now;
+      before = delivered;
+      if (delivered >= owed || now > until || now - changedAt > QUIET_MS) return delivered;
+      await delay(POLL_MS);
+    }
+  }
+
+  async sample(): Promise<{ times: Times } & Omit<Sampled, 'histogram'>> {
+    const sampled = await Promise.all(this.#all.map((worker) => worker.ask('sample')));
+    const faults = noFaults();
+    const closed: Record<string, number> = {};
+    for (const one of sampled) {
+      addFaults(faults, one.faults);
+      for (const [code, count] of Object.entries(one.closed)) closed[code] = (closed[code] ?? 0) + count;
+    }
+    const firstError = sampled.find((one) => one.firstError !== undefined)?.firstError;
+    return {
+      times: mergeTimes(sampled.map((one) => one.histogram)),
+      messages: sampled.reduce((sum, one) => sum + one.messages, 0),
+      markers: sampled.reduce((sum, one) => sum + one.markers, 0),
+      errors: sampled.reduce((sum, one) => sum + one.errors, 0),
+      ...(firstError === undefined ? {} : { firstError }),
+      faults,
+      closed,
+    };
+  }
+
+  stop(): void {
+    for (const worker of this.#all) worker.stop();
+  }
+}

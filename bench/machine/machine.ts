@@ -1,0 +1,39 @@
+/** What the figures were measured on, for whoever compares them with others. */
+import { spawnSync } from 'node:child_process';
+import { cpus, release, totalmem, type } from 'node:os';
+import { coresOf } from './pinning.ts';
+
+export interface Machine {
+  readonly processor: string;
+  readonly cores: number;
+  readonly memoryGb: number;
+  readonly system: string;
+  readonly node: string;
+  readonly redis: string;
+  /** Which cores ran what. */
+  readonly pinning: string;
+}
+
+export function describeMachine(): Machine {
+  const processors = cpus();
+  const { server, generator, redis } = coresOf();
+  return {
+    processor: processors[0]?.model.trim() ?? 'unknown',
+    cores: processors.length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    system: `${type()} ${release()}`,
+    node: process.versions.node,
+    redis: redisVersion(),
+    pinning:
+      server.length === 0
+        ? 'nothing pinned: one core for all'
+        : `server on core ${server.join(', ')}; generator on ${generator.join(', ')}; Redis on ${redis.join(', ')}`,
+  };
+}
+
+function redisVersion(): string {
+  const { stdout } = spawnSync(process.env['REDIS_SERVER_BIN'] ?? 'redis-server', ['--version'], {
+    encoding: 'utf8',
+  });
+  return /v=(\S+)/.exec(stdout ?? '')?.[1] ?? 'unknown';
+}

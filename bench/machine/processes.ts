@@ -1,0 +1,67 @@
+/**
+ * What processes used, from /proc: CPU time of a process with all its
+ * descendants, resident memory. Linux only; elsewhere the figures are NaN and
+ * shown as such.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** USER_HZ, which the kernel fixes at 100 for all user space (proc(5)). */
+const TICKS_PER_SECOND = 100;
+
+export interface ProcessStat {
+  readonly pid: number;
+  readonly parent: number;
+  /** user and system time, of its own threads */
+  readonly cpuSeconds: number;
+}
+
+/** A line of /proc/<pid>/stat. The name may hold spaces and brackets, so fields are counted from its last bracket. */
+export function parseStat(text: string): ProcessStat {
+  const pid = Number.parseInt(text, 10);
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const ticks = Number(fields[11]) + Number(fields[12]);
+  return { pid, parent: Number(fields[1]), cpuSeconds: ticks / TICKS_PER_SECOND };
+}
+
+/** VmRSS of /proc/<pid>/status in kilobytes (1,024 bytes). */
+export function parseResidentKb(text: string): number {
+  const match = /^VmRSS:\s+(\d+) kB$/m.exec(text);
+  return match ? Number(match[1]) : Number.NaN;
+}
+
+function allStats(): ProcessStat[] {
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      return [parseStat(readFileSync(`/proc/${name}/stat`, 'latin1'))];
+    } catch {
+      // Ended between the listing and the reading: it is not one of ours, those run until they are stopped.
+      return [];
+    }
+  });
+}
+
+/** The processes and all that they started, as long as their parents live. */
+export function withDescendants(pids: readonly number[], stats: readonly ProcessStat[]): ProcessStat[] {
+  const family = new Set(pids);
+  for (let before = -1; before !== family.size; ) {
+    before = family.size;
+    for (const { pid, parent } of stats) if (family.has(parent)) family.add(pid);
+  }
+  return stats.filter(({ pid }) => family.has(pid));
+}
+
+/** CPU seconds used so far by the processes and their descendants. */
+export function cpuSeconds(pids: readonly number[]): number {
+  if (process.platform !== 'linux') return Number.NaN;
+  return withDescendants(pids, allStats()).reduce((sum, stat) => sum + stat.cpuSeconds, 0);
+}
+
+/** Resident kilobytes of the processes and their descendants. */
+export function residentKb(pids: readonly number[]): number {
+  if (process.platform !== 'linux') return Number.NaN;
+  return withDescendants(pids, allStats()).reduce(
+    (sum, { pid }) => sum + parseResidentKb(readFileSync(`/proc/${pid}/status`, 'latin1')),
+    0,
+  );
+}

@@ -1,0 +1,17 @@
+/** The peers by name, in the order in which tables show them. */
+import type { Wire } from '../generator/wire.ts';
+import { blasterWire } from '../generator/blaster-wire.ts';
+import type { Peer } from './peer.ts';
+import { roomcast, roomcastEmbedded } from './roomcast.ts';
+
+export const PEERS: readonly Peer[] = [roomcast, roomcastEmbedded];
+
+export function peerNamed(name: string): Peer {
+  const peer = PEERS.find((candidate) => candidate.name === name);
+  if (!peer) throw new Error(`no peer is called ${name}; there are ${PEERS.map((each) => each.name).join(', ')}`);
+  return peer;
+}
+
+export function wireOf(name: string): Wire {
+  return name === 'blaster' ? blasterWire : peerNamed(name).wire;
+}

@@ -1,0 +1,98 @@
+/** This project, from its build: with a Redis, or embedded (one node, nothing beside it). */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { NOTHING, type Wire } from '../generator/wire.ts';
+import { Launched } from '../machine/launch.ts';
+import type { Peer, RunningPeer, StartOptions } from './peer.ts';
+
+const MAIN = join(process.cwd(), 'dist/cli/main.js');
+const ERROR_LENGTH = 300;
+
+/** Rates are what the bench measures, so nothing may be refused for being fast. Sizes and outboxes stay as they are. */
+const LIMITS_OFF = {
+  LIMIT_PUBLISH_PER_SECOND: '0',
+  LIMIT_PUBLISH_BURST: '0',
+  LIMIT_IN_FLIGHT: '0',
+  LIMIT_USER_PER_SECOND: '0',
+  LIMIT_ROOM_PER_SECOND: '0',
+  LIMIT_UPGRADES_PER_SECOND: '0',
+};
+
+const wire: Wire = {
+  path: () => '/ws',
+  subprotocol: 'roomcast.v1',
+  // `{"type":"message"`: no other frame type begins with an m.
+  probe: { offset: 9, byte: 'm'.charCodeAt(0) },
+  opening: ({ user, rooms }) => [
+    JSON.stringify({ type: 'hello', id: 0, user }),
+    ...rooms.map((room, n) => JSON.stringify({ type: 'join', id: n + 1, room, presence: 'none' })),
+  ],
+  hear: (text) => {
+    if (text.startsWith('{"type":"joined"')) return { joined: 1 };
+    if (text.startsWith('{"type":"reset"')) return { told: true };
+    if (text.startsWith('{"type":"error"')) return { error: text.slice(0, ERROR_LENGTH) };
+    return NOTHING;
+  },
+  publish: (room, payload) => `{"type":"publish","room":"${room}","data":"${payload}"}`,
+};
+
+async function start(options: StartOptions, redis: Record<string, string>): Promise<RunningPeer> {
+  const started: Launched[] = [];
+  const stop = async () => void (await Promise.all(started.map((node) => node.stop())));
+  try {
+    const nodes = [];
+    for (let n = 1; n <= options.nodes; n += 1) {
+      const command = [process.execPath, MAIN, 'serve', '--port', '0', '--host', '127.0.0.1'];
+      const env = { ...LIMITS_OFF, ...redis, NODE_NAME: `bench${n}`, LOG_FORMAT: 'json' };
+      const node = new Launched(command, { cores: options.cores, env });
+      started.push(node);
+      const [, port] = await node.printed(/"port":(\d+).*"msg":"listening"|"msg":"listening".*"port":(\d+)/).then(
+        ([line, first, second]) => [line, Number(first ?? second)] as const,
+      );
+      await ready(port);
+      nodes.push({ host: '127.0.0.1', port, pid: node.pid });
+    }
+    return { nodes, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Listening comes before the first word from Redis; joins are refused until then. */
+async function ready(port: number): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    const { status } = await fetch(`http://127.0.0.1:${port}/ready`);
+    if (status === 200) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('roomcast was not ready within 10 s');
+}
+
+const shared = {
+  hasRooms: true,
+  wire,
+  prepare: async () => (existsSync(MAIN) ? undefined : `${MAIN} is missing: run npm run build`),
+  version: () => {
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+    return `roomcast ${version}, Node ${process.versions.node}`;
+  },
+};
+
+export const roomcast: Peer = {
+  ...shared,
+  name: 'roomcast',
+  setup: 'Redis broker; rate limits off, history and presence on, everything else as shipped',
+  usesRedis: true,
+  clusters: true,
+  start: (options) => start(options, { REDIS_URL: options.redisUrl }),
+};
+
+export const roomcastEmbedded: Peer = {
+  ...shared,
+  name: 'roomcast-embedded',
+  setup: 'embedded broker, no Redis; rate limits off, history and presence on, everything else as shipped',
+  usesRedis: false,
+  clusters: false,
+  start: (options) => start(options, { REDIS_MODE: 'off' }),
+};

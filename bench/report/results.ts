@@ -1,0 +1,66 @@
+/** One scenario's results as they are written to bench/results/ and read back for the report. */
+import type { Ceiling } from '../generator/ceiling.ts';
+import type { Machine } from '../machine/machine.ts';
+import type { ChartSpec, Column, Figures, Measured } from '../scenarios/scenario.ts';
+import { medians } from './statistics.ts';
+
+export interface Row {
+  readonly peer: string;
+  readonly setting: Measured['setting'];
+  readonly runs: readonly Figures[];
+  readonly median: Figures;
+  readonly notes: readonly string[];
+}
+
+export interface PeerReport {
+  readonly name: string;
+  readonly setup: string;
+  readonly version?: string;
+  /** Why it was not measured. */
+  readonly skipped?: string;
+  /** What went wrong while it was. */
+  readonly failures: readonly string[];
+}
+
+export interface ScenarioReport {
+  readonly scenario: string;
+  readonly summary: string;
+  readonly method: string;
+  readonly startedAt: string;
+  readonly tookSeconds: number;
+  readonly command: string;
+  /** Runs of each peer; the figures are their medians. */
+  readonly runs: number;
+  /** Made to see that everything works: not a measurement. */
+  readonly quick: boolean;
+  readonly machine: Machine;
+  readonly ceiling: Ceiling;
+  readonly peers: readonly PeerReport[];
+  readonly columns: readonly Column[];
+  readonly charts: readonly ChartSpec[];
+  readonly rows: readonly Row[];
+}
+
+/** Gathers the runs of each (peer, setting) into rows, in the order in which they first came. */
+export class Rows {
+  readonly #rows = new Map<string, { peer: string; setting: Measured['setting']; runs: Figures[]; notes: string[] }>();
+
+  add(peer: string, { setting, figures, note }: Measured): void {
+    const key = JSON.stringify([peer, setting]);
+    const row = this.#rows.get(key) ?? { peer, setting, runs: [], notes: [] };
+    this.#rows.set(key, row);
+    row.runs.push(figures);
+    if (note !== undefined && !row.notes.includes(note)) row.notes.push(note);
+  }
+
+  /** Peers one after the other in the given order, the settings of each in the order measured. */
+  finish(peers: readonly string[]): Row[] {
+    const rows = [...this.#rows.values()].map((row) => ({ ...row, median: medians(row.runs) }));
+    return rows.sort((a, b) => peers.indexOf(a.peer) - peers.indexOf(b.peer));
+  }
+}
+
+/** JSON has no NaN: figures that were not measured are left out. */
+export function toJson(report: ScenarioReport): string {
+  return `${JSON.stringify(report, (_key, value: unknown) => (Number.isNaN(value) ? undefined : value), 2)}\n`;
+}

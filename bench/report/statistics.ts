@@ -1,0 +1,16 @@
+/** What several runs of the same measurement come to. */
+import type { Figures } from '../scenarios/scenario.ts';
+
+/** The middle value, or the mean of the two in the middle. NaN are left out; NaN where nothing is left. */
+export function median(values: readonly number[]): number {
+  const sorted = values.filter((value) => !Number.isNaN(value)).sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** The median of each figure by itself: p99 and CPU of a row may come from different runs. */
+export function medians(runs: readonly Figures[]): Figures {
+  const keys = new Set(runs.flatMap((run) => Object.keys(run)));
+  return Object.fromEntries([...keys].map((key) => [key, median(runs.map((run) => run[key] ?? Number.NaN))]));
+}

@@ -1,0 +1,73 @@
+/**
+ * Runs one scenario over all peers as often as asked, the peers in turn within
+ * each run so that a slow hour of the machine meets all of them, and writes what
+ * came out. A peer that cannot run here is left out with its reason; one that
+ * fails is reported and the others go on.
+ */
+import { measureCeiling } from './generator/ceiling.ts';
+import { describeMachine } from './machine/machine.ts';
+import type { Peer } from './peers/peer.ts';
+import type { Progress } from './report/progress.ts';
+import { type PeerReport, Rows, type ScenarioReport } from './report/results.ts';
+import type { Scenario } from './scenarios/scenario.ts';
+
+export interface RunOptions {
+  readonly runs: number;
+  readonly quick: boolean;
+  readonly command: string;
+}
+
+export async function runScenario(
+  scenario: Scenario,
+  candidates: readonly Peer[],
+  { runs, quick, command }: RunOptions,
+  progress: Progress,
+): Promise<ScenarioReport> {
+  const startedAt = new Date();
+  const reports: (PeerReport & { failures: string[]; skipped?: string })[] = [];
+  const peers: Peer[] = [];
+  for (const peer of candidates) {
+    const skipped = scenario.suits(peer) ? await peer.prepare() : 'does not fit this scenario';
+    const { name, setup } = peer;
+    reports.push({ name, setup, failures: [], ...(skipped === undefined ? { version: peer.version() } : { skipped }) });
+    if (skipped === undefined) peers.push(peer);
+    else progress.say(`${name}: skipped, ${skipped}`);
+  }
+
+  progress.say('measuring the generator itself');
+  const ceiling = await measureCeiling(quick ? 1 : 3);
+  for (const [frames, perSecond] of Object.entries(ceiling.framesPerSecond)) {
+    progress.say(`generator ceiling, ${frames} frames per write: ${Math.round(perSecond).toLocaleString('en-US')} frames/s`);
+  }
+
+  const rows = new Rows();
+  for (let run = 0; run < runs; run += 1) {
+    for (let turn = 0; turn < peers.length; turn += 1) {
+      const peer = peers[(turn + run) % peers.length] as Peer;
+      const step = progress.step(`run ${run + 1}/${runs}  ${peer.name}`);
+      try {
+        for await (const measured of scenario.measure(peer, { quick, say: step })) rows.add(peer.name, measured);
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        progress.say(`${peer.name}: failed, ${message}`);
+        reports.find((report) => report.name === peer.name)?.failures.push(`run ${run + 1}: ${message}`);
+      }
+    }
+  }
+  return {
+    scenario: scenario.name,
+    summary: scenario.summary,
+    method: scenario.method,
+    startedAt: startedAt.toISOString(),
+    tookSeconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
+    command,
+    runs,
+    quick,
+    machine: describeMachine(),
+    ceiling,
+    peers: reports,
+    columns: scenario.columns,
+    charts: scenario.charts,
+    rows: rows.finish(peers.map((peer) => peer.name)),
+  };
+}

@@ -1,0 +1,50 @@
+/** One room with a thousand members, louder and louder until the server no longer keeps up. */
+import { RATE_COLUMNS } from './columns.ts';
+import { keptUp, measureRate } from './rate.ts';
+import type { Measured, Scenario, ScenarioSettings } from './scenario.ts';
+import { type Session, withPeer } from './session.ts';
+
+const MEMBERS = 1000;
+const PUBLISHERS = 4;
+const PAYLOAD_BYTES = 100;
+const RATES = [50, 250, 1000, 2000, 4000, 6000, 8000];
+const QUICK_RATES = [50, 1000];
+
+async function* ramp(session: Session, { quick, say }: ScenarioSettings): AsyncGenerator<Measured> {
+  const plan = { rooms: 1, members: MEMBERS, publishers: PUBLISHERS };
+  await session.load.connect(session.peer.name, session.running.nodes, plan);
+  for (const perSecond of quick ? QUICK_RATES : RATES) {
+    const figures = await measureRate(session, {
+      perSecond,
+      seconds: quick ? 2 : 6,
+      warmupSeconds: quick ? 1 : 3,
+      payloadBytes: PAYLOAD_BYTES,
+    });
+    say(`${perSecond} msg/s`, figures);
+    yield { setting: { perSecond }, figures };
+    if (!keptUp(figures)) return;
+  }
+}
+
+export const fanout: Scenario = {
+  name: 'fanout',
+  summary: `1 room, ${MEMBERS} members, ${RATES[0]} to ${RATES.at(-1)} messages/s until it breaks`,
+  method:
+    `${MEMBERS} members of one room, ${PUBLISHERS} of them publish ${PAYLOAD_BYTES} bytes evenly at the given rate. ` +
+    'The rate rises until less than 99 % arrive within a second of the end.',
+  columns: [{ key: 'perSecond', title: 'msg/s', digits: 0 }, ...RATE_COLUMNS],
+  charts: [
+    {
+      title: `CPU per delivery, 1 room × ${MEMBERS} members`,
+      x: { key: 'perSecond', title: 'messages per second', scale: 'log' },
+      y: { key: 'cpuUsPerDelivery', title: 'server CPU, µs per delivery', scale: 'log' },
+    },
+    {
+      title: `Deliveries per second, 1 room × ${MEMBERS} members`,
+      x: { key: 'perSecond', title: 'messages per second', scale: 'log' },
+      y: { key: 'deliveredPerSecond', title: 'delivered per second', scale: 'log' },
+    },
+  ],
+  suits: () => true,
+  measure: (peer, settings) => withPeer(peer, 1, (session) => ramp(session, settings)),
+};

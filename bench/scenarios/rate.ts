@@ -1,0 +1,72 @@
+/**
+ * The step most scenarios are made of: publish at a fixed rate for a while and
+ * see what came, when, and what it cost. Warms up at the same rate first,
+ * because a server's first seconds are its compiler's.
+ */
+import { percentileMs } from '../generator/histogram.ts';
+import { cpuSeconds } from '../machine/processes.ts';
+import type { Figures } from './scenario.ts';
+import type { Session } from './session.ts';
+
+/** A message that is this late has been delivered, but not in time. */
+const GRACE_MS = 1000;
+/** An overloaded server gets this long to work off its backlog before what is missing counts as lost. */
+const SETTLE_MS = 15_000;
+
+export interface RateOrder {
+  readonly perSecond: number;
+  readonly seconds: number;
+  readonly warmupSeconds: number;
+  readonly payloadBytes: number;
+}
+
+export async function measureRate(session: Session, order: RateOrder): Promise<Figures> {
+  const { load, serverPids, redisPids } = session;
+  if (order.warmupSeconds > 0) {
+    await load.phase();
+    await load.settle(load.owed(await load.publish({ ...order, seconds: order.warmupSeconds })), SETTLE_MS);
+  }
+  await load.phase();
+  const cpuBefore = cpuSeconds(serverPids);
+  const redisBefore = cpuSeconds(redisPids);
+  const published = await load.publish(order);
+  const counts = await load.count();
+  const owed = load.owed(published);
+  const inTime = await load.settle(owed, GRACE_MS);
+  const delivered = inTime < owed ? await load.settle(owed, SETTLE_MS) : inTime;
+  const cpu = cpuSeconds(serverPids) - cpuBefore;
+  const redisCpu = cpuSeconds(redisPids) - redisBefore;
+  const sampled = await load.sample();
+  if (sampled.messages !== sampled.markers) {
+    throw new Error(`the generator counted ${sampled.messages} messages but read ${sampled.markers} markers`);
+  }
+  if (sampled.firstError !== undefined) throw new Error(`the server complained: ${sampled.firstError}`);
+  const messages = published.counts.reduce((sum, count) => sum + count, 0);
+  const seconds = (published.toUs - published.fromUs) / 1e6;
+  const at = (percentile: number) => percentileMs(sampled.times, percentile);
+  return {
+    publishedPerSecond: messages / seconds,
+    deliveredPerSecond: counts.reduce((sum, one) => sum + (one.messages * 1e6) / (one.atUs - published.fromUs), 0),
+    inTimePercent: (100 * inTime) / owed,
+    deliveredPercent: (100 * delivered) / owed,
+    p50Ms: at(50),
+    p95Ms: at(95),
+    p99Ms: at(99),
+    maxMs: sampled.times.maxValue / 1000,
+    cpuUsPerDelivery: (cpu * 1e6) / delivered,
+    cpuPercent: (100 * cpu) / seconds,
+    redisUsPerPublish: redisPids.length > 0 ? (redisCpu * 1e6) / messages : Number.NaN,
+    missing: sampled.faults.missing,
+    duplicates: sampled.faults.duplicates,
+    disordered: sampled.faults.disordered,
+    refused: published.refused,
+    generatorLagMs: published.lagP99Us / 1000,
+  };
+}
+
+/** More than this in time still counts as keeping up: a percent may be on its way when the clock stops. */
+const KEPT_UP_PERCENT = 99;
+
+export function keptUp(figures: Figures): boolean {
+  return (figures['inTimePercent'] ?? 0) >= KEPT_UP_PERCENT && figures['refused'] === 0;
+}

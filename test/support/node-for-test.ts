@@ -1,0 +1,11 @@
+/** A node that ends with the test that started it. */
+import { onTestFinished } from 'vitest';
+import { NodeProcess } from './node-process.ts';
+
+export async function nodeForTest(env: Record<string, string>): Promise<NodeProcess> {
+  const node = await NodeProcess.start(env);
+  onTestFinished(async () => {
+    await node.kill('SIGKILL');
+  });
+  return node;
+}

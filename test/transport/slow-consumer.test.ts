@@ -1,0 +1,128 @@
+/** A peer that does not read: what waits for it is bounded, it is let go of, and nobody else notices. */
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { expect, onTestFinished, test } from 'vitest';
+import type { Connection } from '../../src/core/connection.ts';
+import { listen } from '../support/local-listener.ts';
+import { LocalServer } from '../support/local-server.ts';
+import { RawPeer } from '../support/raw-peer.ts';
+import { TestClient } from '../support/test-client.ts';
+
+const FRAME_BYTES = 16_384;
+/** The header of a frame of that size, and a close frame behind the last one. */
+const HEADERS_BYTES = 10 + 127;
+const LIMIT_BYTES = 262_144;
+
+interface Stalled {
+  readonly peer: RawPeer;
+  readonly connection: Connection;
+  /** The server's end. */
+  readonly socket: Socket;
+}
+
+async function stalled(limitOutboxMaxBytes = LIMIT_BYTES): Promise<Stalled> {
+  const { port, connections, accepted } = await listen({ settings: { limitOutboxMaxBytes, closeTimeoutMs: 5000 } });
+  const peer = await RawPeer.open(port);
+  peer.socket.pause();
+  const [connection] = connections;
+  const [socket] = accepted;
+  if (!connection || !socket) throw new Error('nothing was opened');
+  return { peer, connection, socket };
+}
+
+/** Sends until nothing more is taken, and returns the most bytes that ever waited. */
+async function flood({ connection, socket }: Stalled, frames = 20_000): Promise<number> {
+  const text = 'x'.repeat(FRAME_BYTES);
+  let most = 0;
+  let last = -1;
+  for (let sent = 0; sent < frames && socket.bytesWritten !== last; sent += 1) {
+    last = socket.bytesWritten;
+    connection.send(text);
+    most = Math.max(most, socket.writableLength);
+    if (sent % 16 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return most;
+}
+
+test('what waits is bounded by the limit and one frame, and the socket is ended a second later', async () => {
+  const slow = await stalled();
+  const most = await flood(slow);
+  expect(most).toBeGreaterThan(LIMIT_BYTES);
+  expect(most).toBeLessThanOrEqual(LIMIT_BYTES + FRAME_BYTES + HEADERS_BYTES);
+  const since = performance.now();
+  await once(slow.socket, 'close');
+  const tookMs = performance.now() - since;
+  expect(tookMs).toBeGreaterThan(500);
+  expect(tookMs).toBeLessThan(4000);
+});
+
+test('a peer that begins to read within that second gets everything that waited, and why it ends', async () => {
+  const slow = await stalled();
+  await flood(slow);
+  slow.peer.socket.resume();
+  expect(await slow.peer.closed()).toBe(4009);
+  // PROTOCOL: who does not read is not told `closing`.
+  const texts = slow.peer.received.filter(({ opcode }) => opcode === 1);
+  expect(new Set(texts.map(({ payload }) => payload.length))).toEqual(new Set([FRAME_BYTES]));
+  await slow.peer.gone;
+});
+
+test('one frame larger than the limit is no reason to end who reads it', async () => {
+  const slow = await stalled();
+  slow.connection.send('x'.repeat(20 * LIMIT_BYTES));
+  expect(slow.socket.writableLength).toBeGreaterThan(LIMIT_BYTES);
+  slow.peer.socket.resume();
+  await slow.peer.until(({ received }) => received.length === 1, 'the large frame', 20_000);
+  slow.connection.send('small');
+  await slow.peer.until(({ received }) => received.length === 2, 'the one behind it');
+  expect(slow.peer.closeCode).toBeUndefined();
+});
+
+test('without a limit everything waits', async () => {
+  const slow = await stalled(0);
+  expect(await flood(slow, 1000)).toBeGreaterThan(2 * LIMIT_BYTES);
+  slow.peer.socket.resume();
+  await slow.peer.until(({ received }) => received.length === 1000, '1000 frames', 20_000);
+});
+
+test('in a room, members that read get every message while one does not', async () => {
+  const accepted: Socket[] = [];
+  const accept = (message: unknown) => void accepted.push((message as { socket: Socket }).socket);
+  subscribe('net.server.socket', accept);
+  onTestFinished(() => void unsubscribe('net.server.socket', accept));
+
+  const local = await LocalServer.forTest({
+    LIMIT_OUTBOX_BYTES: String(LIMIT_BYTES),
+    LIMIT_OUTBOX_MAX_BYTES: String(LIMIT_BYTES),
+    HISTORY_MESSAGES: '10',
+  });
+  const readers = await Promise.all(['a', 'b', 'c'].map((user) => TestClient.hello(local.url, user)));
+  for (const reader of readers) await reader.join('busy');
+  const deaf = await RawPeer.open(local.port);
+  deaf.say({ type: 'hello', user: 'deaf' }, { type: 'join', id: 1, room: 'busy' });
+  await deaf.text('joined');
+  deaf.socket.pause();
+  await local.connections(4);
+
+  const [publisher] = readers;
+  if (!publisher) throw new Error('no publisher');
+  const messages = 512;
+  let most = 0;
+  for (let sent = 0; sent < messages; sent += 8) {
+    const batch = Array.from({ length: 8 }, (_, at) => publisher.publish('busy', `${sent + at} ${'x'.repeat(30_000)}`));
+    for (const ok of await Promise.all(batch)) expect(ok).toMatchObject({ type: 'ok' });
+    most = Math.max(most, ...accepted.map((socket) => socket.writableLength));
+  }
+
+  await Promise.all(readers.map((reader) => reader.find((frame) => frame['seq'] === messages && frame.type === 'message')));
+  for (const reader of readers) {
+    expect(reader.of('message')).toHaveLength(messages);
+    expect(reader.violations).toEqual([]);
+  }
+  await local.connections(3);
+  expect(most).toBeGreaterThan(LIMIT_BYTES);
+  // One write is what a room got in one turn of the event loop: at most the eight messages of a batch.
+  expect(most).toBeLessThan(LIMIT_BYTES + 8 * 31_000);
+  for (const reader of readers) await reader.close();
+}, 60_000);
