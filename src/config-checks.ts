@@ -91,6 +91,9 @@ function hasAddress(c: Config): boolean {
   return c.redisUrl !== undefined || c.redisTlsUrl !== undefined || c.redisHost !== undefined;
 }
 
+/** Node tells that a socket drained only where more than its own 16 KiB was queued. */
+const SOCKET_BUFFER_BYTES = 32_768;
+
 const numberChecks: readonly Check[] = [
   atLeast('reconnectMaxMs', 'reconnectMinMs', 'they are the ends of one range'),
   atLeast('drainSpreadMaxMs', 'drainSpreadMinMs', 'they are the ends of one range'),
@@ -146,7 +149,19 @@ const numberChecks: readonly Check[] = [
   ),
   atLeast('limitPublishBurst', 'limitPublishPerSecond', 'a bucket must hold one second of its rate', true),
   atLeast('limitJoinsBurst', 'limitJoinsPerSecond', 'a bucket must hold one second of its rate', true),
-  atLeast('limitOutboxMaxBytes', 'limitOutboxBytes', 'a connection must be paused before it is closed', true),
+  {
+    keys: ['limitOutboxMaxBytes', 'limitOutboxBytes', 'joinBytes'],
+    holds: (c) =>
+      !bothOn(c.limitOutboxMaxBytes, c.limitOutboxBytes) ||
+      c.limitOutboxMaxBytes >= c.limitOutboxBytes + c.joinBytes,
+    fix: (c) =>
+      `LIMIT_OUTBOX_MAX_BYTES must be at least LIMIT_OUTBOX_BYTES + JOIN_BYTES (${c.limitOutboxBytes + c.joinBytes}), or the reply to a join closes the connection it is for`,
+  },
+  {
+    keys: ['limitOutboxBytes'],
+    holds: (c) => c.limitOutboxBytes === 0 || c.limitOutboxBytes >= SOCKET_BUFFER_BYTES,
+    fix: () => `LIMIT_OUTBOX_BYTES must be 0 or at least ${SOCKET_BUFFER_BYTES}: less than that is always queued`,
+  },
 ];
 
 export const checks: readonly Check[] = [...redisChecks, ...numberChecks];

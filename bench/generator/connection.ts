@@ -6,7 +6,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { BINARY, CLOSE, clientFrame, PING, PONG, TEXT } from './client-frame.ts';
-import { FrameScanner } from './frame-scanner.ts';
+import { FrameScanner, type PayloadTaker } from './frame-scanner.ts';
 import { UpgradeResponse, upgradeRequest } from './handshake.ts';
 import { MarkerReader, type MarkerSeen } from './marker.ts';
 import type { Member, StreamCounter, Wire } from './wire.ts';
@@ -169,17 +169,14 @@ export class Connection {
 }
 
 /** Where the bytes of messages go: to the counter, to the marker reader, to both or nowhere. */
-function payloadTaker(
-  counter: StreamCounter | undefined,
-  markers: MarkerReader | undefined,
-): { (chunk: Buffer, from: number, to: number): void } | undefined {
+function payloadTaker(counter?: StreamCounter, markers?: MarkerReader): PayloadTaker | undefined {
   if (counter && markers) {
-    return (chunk, from, to) => {
-      counter.push(chunk, from, to);
+    return (chunk, from, to, isFrameEnd) => {
+      counter.push(chunk, from, to, isFrameEnd);
       markers.push(chunk, from, to);
     };
   }
-  if (counter) return (chunk, from, to) => counter.push(chunk, from, to);
+  if (counter) return (chunk, from, to, isFrameEnd) => counter.push(chunk, from, to, isFrameEnd);
   if (markers) return (chunk, from, to) => markers.push(chunk, from, to);
   return undefined;
 }

@@ -16,9 +16,13 @@
 /** A data frame is a message where payload[offset] === byte; `everything` means all data frames are. */
 export type Probe = { readonly offset: number; readonly byte: number } | 'everything';
 
+export interface PayloadTaker {
+  (chunk: Buffer, from: number, to: number, isFrameEnd: boolean): void;
+}
+
 export interface ScannerEvents {
-  /** Payload bytes of messages, in order, valid only during the call. Frame borders are not told. */
-  readonly payload?: (chunk: Buffer, from: number, to: number) => void;
+  /** Payload bytes of messages, in order, valid only during the call; the last of a frame are marked. */
+  readonly payload?: PayloadTaker;
   /** A control frame, or a data frame that is not a message. */
   readonly other: (opcode: number, payload: Buffer) => void;
 }
@@ -76,7 +80,7 @@ export class FrameScanner {
         if (probeAt >= 0 && body + probeAt >= to) break;
         if (probeAt < 0 || chunk[body + probeAt] === this.#probeByte) {
           this.messages += 1;
-          if (payload && body < to) payload(chunk, body, end < to ? end : to);
+          if (payload && body <= to) payload(chunk, body, end < to ? end : to, end <= to);
           if (end > to) {
             this.#rest = end - to;
             return;
@@ -98,8 +102,8 @@ export class FrameScanner {
   /** Goes on with a message whose head was counted. Returns where the next frame begins. */
   #take(chunk: Buffer, from: number, to: number): number {
     const end = Math.min(to, from + this.#rest);
-    this.#events.payload?.(chunk, from, end);
     this.#rest -= end - from;
+    this.#events.payload?.(chunk, from, end, this.#rest === 0);
     return end;
   }
 

@@ -28,7 +28,7 @@ export const NOTHING: Heard = {};
 /** For protocols whose messages do not coincide with WebSocket frames. Made once per connection. */
 export interface StreamCounter {
   messages: number;
-  push(chunk: Buffer, from: number, to: number): void;
+  push(chunk: Buffer, from: number, to: number, isFrameEnd: boolean): void;
 }
 
 export interface Wire {

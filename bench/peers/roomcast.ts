@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { NOTHING, type Wire } from '../generator/wire.ts';
 import { Launched } from '../machine/launch.ts';
 import type { Peer, RunningPeer, StartOptions } from './peer.ts';
+import { HOST, startNodes } from './start-nodes.ts';
 
 const MAIN = join(process.cwd(), 'dist/cli/main.js');
 const ERROR_LENGTH = 300;
@@ -36,33 +37,27 @@ const wire: Wire = {
   publish: (room, payload) => `{"type":"publish","room":"${room}","data":"${payload}"}`,
 };
 
-async function start(options: StartOptions, redis: Record<string, string>): Promise<RunningPeer> {
-  const started: Launched[] = [];
-  const stop = async () => void (await Promise.all(started.map((node) => node.stop())));
-  try {
-    const nodes = [];
-    for (let n = 1; n <= options.nodes; n += 1) {
-      const command = [process.execPath, MAIN, 'serve', '--port', '0', '--host', '127.0.0.1'];
+function start(options: StartOptions, redis: Record<string, string>): Promise<RunningPeer> {
+  const command = [process.execPath, MAIN, 'serve', '--port', '0', '--host', HOST];
+  return startNodes(
+    options.nodes,
+    async (n) => {
       const env = { ...LIMITS_OFF, ...redis, NODE_NAME: `bench${n}`, LOG_FORMAT: 'json' };
-      const node = new Launched(command, { cores: options.cores, env });
-      started.push(node);
-      const [, port] = await node.printed(/"port":(\d+).*"msg":"listening"|"msg":"listening".*"port":(\d+)/).then(
-        ([line, first, second]) => [line, Number(first ?? second)] as const,
-      );
+      return new Launched(command, { cores: options.cores, env });
+    },
+    async (_n, node) => {
+      const [line] = await node.printed(/^.*"msg":"listening".*$/m);
+      const { port } = JSON.parse(line) as { port: number };
       await ready(port);
-      nodes.push({ host: '127.0.0.1', port, pid: node.pid });
-    }
-    return { nodes, stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+      return port;
+    },
+  );
 }
 
 /** Listening comes before the first word from Redis; joins are refused until then. */
 async function ready(port: number): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt += 1) {
-    const { status } = await fetch(`http://127.0.0.1:${port}/ready`);
+    const { status } = await fetch(`http://${HOST}:${port}/ready`);
     if (status === 200) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

@@ -61,8 +61,12 @@ export interface BrokerEvents {
   gap(room: string): void;
   /** The subscription link broke: whatever was published since may have been missed, in every room. */
   linkLost(): void;
-  /** The room's channel was acknowledged on the present link after a `linkLost`: a read issued from now on overlaps with what is heard. */
-  subscribed(room: string): void;
+  /**
+   * The room's channel was acknowledged on the present link after a `linkLost`: a
+   * read issued from now on overlaps with what is heard. `sameStore` is false where
+   * the store restarted or another one took over: it may not know yet whom the other nodes hold.
+   */
+  subscribed(room: string, sameStore: boolean): void;
   /** `down`: publishes, reads and joins are refused at once. `up`: they work again; `subscribed` follows or went before, room by room. */
   status(status: BrokerStatus): void;
 }

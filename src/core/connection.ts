@@ -9,6 +9,14 @@ export interface Connection {
   send(text: string | Buffer): void;
   /** Writes ready-made server frames (core/frame.ts), in order with `send`. */
   write(frames: Buffer): void;
+  /** Bytes handed over that the peer's side of the network has not taken yet. */
+  readonly queuedBytes: number;
+  /** Changes whenever the peer's side took something; while it stands still the peer does not read. */
+  readonly progress: number;
+  /** Calls once when nothing is queued any more, or the connection is gone. Only while something is queued. */
+  onDrained(then: () => void): void;
   /** Starts the closing handshake; ends the socket by force where the peer does not answer. */
   close(code: number, reason: string): void;
+  /** Ends the socket without a handshake. */
+  terminate(): void;
 }

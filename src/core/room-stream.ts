@@ -48,9 +48,11 @@ export class RoomStream {
   /** Grows with every read issued and every lost link: an answer that belongs to an older one is thrown away. */
   #generation = 0;
 
-  constructor(limits: StreamLimits, output: StreamOutput) {
+  /** `cursor`: where to go on from; without one the first read says where the room is. */
+  constructor(limits: StreamLimits, output: StreamOutput, cursor: Position | null = null) {
     this.#limits = limits;
     this.#output = output;
+    this.#cursor = cursor;
     this.ring = new RoomBuffer(limits);
   }
 

@@ -2,6 +2,7 @@
  * What a node knows of one connection after its first frame: who it is, the
  * rooms it is in, its budgets. Pure state; use cases in node/ change it.
  */
+import type { Position } from '../protocol/position.ts';
 import type { Connection } from './connection.ts';
 import { PerMinute, SecondsInRow, TokenBucket } from './rate-limit.ts';
 import { RoomQueue } from './room-queue.ts';
@@ -15,6 +16,10 @@ export interface Subscription {
   readonly presence: PresenceMode;
   /** Presence frames with a version below it are already contained in the `joined` reply. */
   presenceFrom: number;
+  /** Set while this member is a slow consumer: it has everything up to here and catches up from here. */
+  behind: Position | undefined;
+  /** Presence was shed while the connection was full: a snapshot is due once it drained. */
+  missedPresence: boolean;
 }
 
 export interface SessionLimits {

@@ -54,23 +54,29 @@ export class CatchUp {
   /**
    * Makes sure the answer can be given, then calls `attach` with it, in one turn
    * of the event loop with the state it was made from: nothing can be heard in
-   * between. Rejects with `unavailable`.
+   * between. `until` holds the answer back where it returns a promise, so that
+   * the answers to many joins do not pile up in one connection. Rejects with `unavailable`.
    */
-  async missed<T>(room: string, wanted: Wanted, attach: (missed: Missed) => T): Promise<T> {
-    for (let attempt = 0; attempt < TRIES; attempt += 1) {
+  async missed<T>(
+    room: string,
+    wanted: Wanted,
+    until: () => Promise<void> | undefined,
+    attach: (missed: Missed) => T,
+  ): Promise<T> {
+    for (let attempt = 0; attempt < TRIES; ) {
       await this.#live(room, () => true);
-      const fromRing = this.#assemble(room, wanted, undefined);
-      if (fromRing) return attach(fromRing);
-      const stored = await this.#fromStore(room, wanted);
-      // A client may be ahead of this node by messages still on their way here: it must not get them twice.
-      if ('since' in wanted && !('reason' in stored)) {
-        const { since } = wanted;
-        await this.#live(room, (cursor) => cursor.epoch !== since.epoch || cursor.seq >= since.seq);
-      } else {
-        await this.#live(room, () => true);
+      let stored: Stored | undefined;
+      if (!this.#assemble(room, wanted, undefined)) {
+        attempt += 1;
+        stored = await this.#fromStore(room, wanted);
+        await this.#live(room, whereAnswerable(wanted, stored));
       }
+      // From here to `attach` nothing is awaited.
       const missed = this.#assemble(room, wanted, stored);
-      if (missed) return attach(missed);
+      const full = missed && until();
+      if (missed && !full) return attach(missed);
+      if (full) attempt = 0;
+      await full;
     }
     throw new BrokerError('unavailable', `room "${room}" changes too fast to be joined just now; join again`);
   }
@@ -136,6 +142,13 @@ export class CatchUp {
       });
     });
   }
+}
+
+/** A client may be ahead of this node by messages still on their way here: it must not get them twice. */
+function whereAnswerable(wanted: Wanted, stored: Stored): (cursor: Position) => boolean {
+  if (!('since' in wanted) || 'reason' in stored) return () => true;
+  const { since } = wanted;
+  return (cursor) => cursor.epoch !== since.epoch || cursor.seq >= since.seq;
 }
 
 function fromRing(stream: RoomStream, at: Position, wanted: Wanted): readonly Entry[] | undefined {

@@ -3,75 +3,168 @@
  * frames a room received in one turn of the event loop become one buffer, and
  * one write per socket. The order within a room is the order of the calls,
  * whatever the kind of frame.
+ *
+ * Rooms too big for one turn are written in slices, so that pings, small rooms
+ * and health checks go on in between. Who has too much queued already is passed
+ * over and told to the slow consumers' keeper.
  */
 import type { Clock } from '../core/clock.ts';
 import type { Hub } from '../core/hub.ts';
 import type { Subscription } from '../core/session.ts';
+import type { Position } from '../protocol/position.ts';
 
 /** Whether a member gets a frame; without one, every member does. */
 export type Audience = (subscription: Subscription) => boolean;
 
-interface Queued {
-  readonly frame: Buffer;
-  readonly audience: Audience | undefined;
+export interface Appended {
+  readonly audience?: Audience;
+  /** For what must not be missed: where members are before they get it. Other frames are shed for slow consumers. */
+  readonly before?: Position;
+  /** A presence frame: who missed it is told a snapshot later. */
+  readonly presence?: boolean;
 }
+
+export interface FanOutSettings {
+  /** Queued bytes above which a connection is passed over; 0 = never. */
+  readonly limitOutboxBytes: number;
+}
+
+/** What happens to members whose connection is full. */
+export interface SlowKeeper {
+  /** The member has everything up to `before` and gets nothing of this room until it caught up. */
+  fellBehind(subscription: Subscription, before: Position): void;
+  missedPresence(subscription: Subscription): void;
+}
+
+interface Queued extends Appended {
+  readonly frame: Buffer;
+}
+
+/** A room that is being written in slices. */
+interface Sliced {
+  readonly queued: readonly Queued[];
+  readonly members: readonly Subscription[];
+  next: number;
+}
+
+/** Members written to in one go: at 4 µs a write some 8 ms, well below what a heartbeat would notice. */
+const SLICE_MEMBERS = 2000;
 
 export class FanOut {
   readonly #hub: Hub;
   readonly #clock: Clock;
+  readonly #settings: FanOutSettings;
   readonly #rooms = new Map<string, Queued[]>();
+  readonly #sliced = new Map<string, Sliced>();
+  #slow: SlowKeeper | undefined;
   #scheduled = false;
 
-  constructor(hub: Hub, clock: Clock) {
+  constructor(hub: Hub, clock: Clock, settings: FanOutSettings) {
     this.#hub = hub;
     this.#clock = clock;
+    this.#settings = settings;
   }
 
-  append(room: string, frame: Buffer, audience?: Audience): void {
+  /** Who is told of full connections; it needs the fan-out itself, so it is made after it. */
+  keepSlow(keeper: SlowKeeper): void {
+    this.#slow = keeper;
+  }
+
+  append(room: string, frame: Buffer, appended: Appended = {}): void {
+    const item = { ...appended, frame };
     const queued = this.#rooms.get(room);
-    if (queued) queued.push({ frame, audience });
-    else this.#rooms.set(room, [{ frame, audience }]);
+    if (queued) queued.push(item);
+    else this.#rooms.set(room, [item]);
+    this.#schedule();
+  }
+
+  /** Writes all that the room has waiting. Called before a member is added, whose reply already contains it. */
+  flush(room: string): void {
+    const sliced = this.#sliced.get(room);
+    if (sliced) this.#writeSlice(room, sliced, Number.POSITIVE_INFINITY);
+    this.#begin(room, Number.POSITIVE_INFINITY);
+  }
+
+  /** Writes what every room has waiting. */
+  flushAll(): void {
+    for (const room of [...this.#sliced.keys(), ...this.#rooms.keys()]) this.flush(room);
+  }
+
+  #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     this.#clock.afterTurn(() => {
       this.#scheduled = false;
-      this.flushAll();
+      this.#turn();
     });
   }
 
-  /** Writes what the room has waiting. Called before a member is added, whose reply already contains it. */
-  flush(room: string): void {
+  /** One turn: a slice of each room that is not done, then what came meanwhile. */
+  #turn(): void {
+    for (const [room, sliced] of this.#sliced) this.#writeSlice(room, sliced, SLICE_MEMBERS);
+    for (const room of this.#rooms.keys()) if (!this.#sliced.has(room)) this.#begin(room, SLICE_MEMBERS);
+    if (this.#sliced.size > 0) this.#schedule();
+  }
+
+  #begin(room: string, membersMax: number): void {
     const queued = this.#rooms.get(room);
     if (!queued) return;
     this.#rooms.delete(room);
     const members = this.#hub.members(room);
-    if (members.size === 0) return;
-    if (queued.every((item) => !item.audience)) {
+    if (members.size <= membersMax) {
+      this.#write(queued, members);
+      return;
+    }
+    const sliced = { queued, members: [...members], next: 0 };
+    this.#sliced.set(room, sliced);
+    this.#writeSlice(room, sliced, membersMax);
+  }
+
+  #writeSlice(room: string, sliced: Sliced, membersMax: number): void {
+    const slice = sliced.members.slice(sliced.next, sliced.next + membersMax);
+    sliced.next += slice.length;
+    if (sliced.next >= sliced.members.length) this.#sliced.delete(room);
+    // Who left or joined anew while the room was being written gets nothing of the old round.
+    this.#write(
+      sliced.queued,
+      slice.filter((member) => member.session.subscriptions.get(room) === member),
+    );
+  }
+
+  #write(queued: readonly Queued[], members: Iterable<Subscription>): void {
+    if (queued.some((item) => item.audience)) this.#writeSelected(queued, members);
+    else {
       const frames = joined(queued);
-      for (const { session } of members) session.connection.write(frames);
-    } else {
-      this.#flushSelected(queued, members);
+      for (const member of members) if (this.#takes(member, queued)) member.session.connection.write(frames);
     }
   }
 
-  flushAll(): void {
-    for (const room of this.#rooms.keys()) this.flush(room);
-  }
-
   /** Members who get the same selection share one buffer. */
-  #flushSelected(queued: readonly Queued[], members: Iterable<Subscription>): void {
+  #writeSelected(queued: readonly Queued[], members: Iterable<Subscription>): void {
     const selections = new Map<string, Buffer>();
-    for (const subscription of members) {
-      const chosen = queued.filter((item) => !item.audience || item.audience(subscription));
-      if (chosen.length === 0) continue;
+    for (const member of members) {
+      const chosen = queued.filter((item) => !item.audience || item.audience(member));
+      if (chosen.length === 0 || !this.#takes(member, chosen)) continue;
       const key = chosen.length === queued.length ? 'all' : chosen.map((item) => queued.indexOf(item)).join();
       let frames = selections.get(key);
       if (!frames) {
         frames = joined(chosen);
         selections.set(key, frames);
       }
-      subscription.session.connection.write(frames);
+      member.session.connection.write(frames);
     }
+  }
+
+  /** False for a slow consumer: what it is passed over with is remembered, never silently lost. */
+  #takes(member: Subscription, items: readonly Queued[]): boolean {
+    const { limitOutboxBytes } = this.#settings;
+    const full = limitOutboxBytes > 0 && member.session.connection.queuedBytes > limitOutboxBytes;
+    if (!full && !member.behind) return true;
+    if (items.some((item) => item.presence)) this.#slow?.missedPresence(member);
+    if (member.behind) return false;
+    const before = items.find((item) => item.before)?.before;
+    if (before) this.#slow?.fellBehind(member, before);
+    return false;
   }
 }
 

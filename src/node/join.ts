@@ -21,6 +21,7 @@ export interface JoinSettings {
   readonly limitRoomsPerConnection: number;
   readonly limitHistoryMessages: number;
   readonly limitStateBytes: number;
+  readonly limitOutboxBytes: number;
 }
 
 export interface JoinParts {
@@ -74,7 +75,12 @@ export async function join(parts: JoinParts, session: Session, frame: JoinFrame)
     undo.push(() => parts.interest.release(room));
     const version = await enter(parts, session, room, state, undo);
     const view = await parts.presence.view(room, version);
-    await parts.catchUp.missed(room, wantedBy(frame), (missed) => {
+    const { connection } = session;
+    const full = () =>
+      parts.settings.limitOutboxBytes > 0 && connection.queuedBytes > parts.settings.limitOutboxBytes
+        ? new Promise<void>((resolve) => connection.onDrained(resolve))
+        : undefined;
+    await parts.catchUp.missed(room, wantedBy(frame), full, (missed) => {
       if (session.closed) throw new Refusal('unavailable', 'the connection closed while it joined');
       attach(parts, session, frame, missed, view);
     });
@@ -120,7 +126,14 @@ function attach(
   parts.fanOut.flush(room);
   const view = parts.presence.sealed(room, known);
   const presence = frame.presence ?? 'full';
-  const subscription: Subscription = { session, room, presence, presenceFrom: view.version };
+  const subscription: Subscription = {
+    session,
+    room,
+    presence,
+    presenceFrom: view.version,
+    behind: undefined,
+    missedPresence: false,
+  };
   // The subscription now holds the interest of this join; one that it replaces gives its own back.
   if (session.subscriptions.has(room)) parts.interest.release(room);
   parts.hub.join(subscription);

@@ -2,18 +2,21 @@
 import type { Hub } from '../core/hub.ts';
 import type { Session } from '../core/session.ts';
 import type { RoomInterest } from './interest.ts';
+import type { LinkStatus } from './link-status.ts';
 import type { PresenceWriter } from './presence-writer.ts';
 
 export interface LeaveParts {
   readonly hub: Hub;
   readonly interest: RoomInterest;
   readonly writer: PresenceWriter;
+  readonly status: LinkStatus;
 }
 
 export function leave(parts: LeaveParts, session: Session, room: string): void {
   if (!parts.hub.leave(session, room)) return;
   parts.writer.leave(room, session.user, 'left');
   parts.interest.release(room);
+  parts.status.left(session);
 }
 
 /** The connection is gone, clean or not: only `leave`, a kick or an expired token end membership at once. */

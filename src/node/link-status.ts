@@ -47,6 +47,17 @@ export class LinkStatus {
     for (const { session } of this.#hub.members(room)) this.#tellUpIfHealed(session);
   }
 
+  /** Called every few seconds: who left the last of its rooms that was not healed hears of no room any more. */
+  sweep(): void {
+    if (!this.isUp) return;
+    for (const session of this.#hub.sessions()) this.#tellUpIfHealed(session);
+  }
+
+  /** The session is in one room less: perhaps it was the last that is not healed. */
+  left(session: Session): void {
+    if (this.isUp) this.#tellUpIfHealed(session);
+  }
+
   #tellDown(session: Session): void {
     if (session.toldDown) return;
     session.toldDown = true;
@@ -55,7 +66,7 @@ export class LinkStatus {
 
   #tellUpIfHealed(session: Session): void {
     if (!session.toldDown) return;
-    for (const room of session.subscriptions.keys()) if (!this.#isLive(room)) return;
+    for (const { room, behind } of session.subscriptions.values()) if (behind || !this.#isLive(room)) return;
     session.toldDown = false;
     session.connection.send(encodeFrame({ type: 'status', redis: 'up' }));
   }

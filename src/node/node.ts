@@ -25,6 +25,7 @@ import { RateGate, type RateSettings } from './rate-gate.ts';
 import { Relay, type RelaySettings } from './relay.ts';
 import { RoomRequests } from './room-requests.ts';
 import { deliverSignal } from './signal.ts';
+import { SlowConsumers, type SlowConsumerSettings } from './slow-consumers.ts';
 
 export interface NodeSettings
   extends CatchUpSettings,
@@ -36,7 +37,8 @@ export interface NodeSettings
     PresenceRelaySettings,
     PresenceWriterSettings,
     RateSettings,
-    RelaySettings {}
+    RelaySettings,
+    SlowConsumerSettings {}
 
 export interface NodePorts {
   readonly broker: Broker;
@@ -51,6 +53,8 @@ export interface NodePorts {
 
 /** How often budgets are swept and silent rooms looked at. */
 const SWEEP_MS = 5000;
+/** How often slow consumers are judged. */
+const SLOW_SWEEP_MS = 1000;
 
 export class Node {
   readonly hub = new Hub();
@@ -61,21 +65,21 @@ export class Node {
   readonly #writer: PresenceWriter;
   readonly #status: LinkStatus;
   readonly #rates: RateGate;
+  readonly #slow: SlowConsumers;
   readonly #dispatch: DispatchParts;
-  #sweeps: Timer | undefined;
-  /** Redis itself was away, not only the subscription: it may have come back empty. */
-  #outage = false;
+  #sweeps: readonly Timer[] = [];
 
   constructor(ports: NodePorts) {
     const { broker, presence, clock, logger, settings } = ports;
     this.#ports = ports;
-    this.#fanOut = new FanOut(this.hub, clock);
+    this.#fanOut = new FanOut(this.hub, clock, settings);
     this.#presence = new PresenceRelay(this.hub, this.#fanOut, presence, clock, logger, settings);
     this.#relay = new Relay(broker, this.hub, this.#fanOut, clock, logger, settings, {
       live: (room) => this.#status.live(room),
       presenceVersion: (room, version) => this.#presence.check(room, version),
     });
     this.#status = new LinkStatus(this.hub, this.#fanOut, (room) => this.#relay.isLive(room));
+    this.#slow = new SlowConsumers(broker, this.#relay, this.#presence, this.#fanOut, clock, logger, settings);
     this.#writer = new PresenceWriter(presence, clock, logger, settings);
     this.#rates = new RateGate(clock, settings);
     this.#dispatch = this.#compose();
@@ -83,11 +87,16 @@ export class Node {
 
   start(): void {
     this.#ports.broker.start(this.#brokerEvents());
-    this.#ports.presence.start({ rebuild: () => void this.#writer.rebuild() });
-    this.#sweeps = this.#ports.clock.every(SWEEP_MS, () => {
-      this.#rates.sweep();
-      this.#relay.checkSilentRooms();
-    });
+    this.#ports.presence.start({ rebuild: () => this.#rebuild() });
+    const { clock } = this.#ports;
+    this.#sweeps = [
+      clock.every(SLOW_SWEEP_MS, () => this.#slow.sweep(this.hub.sessions())),
+      clock.every(SWEEP_MS, () => {
+        this.#rates.sweep();
+        this.#relay.checkSilentRooms();
+        this.#status.sweep();
+      }),
+    ];
   }
 
   /** A WebSocket was opened. Its text and its end are told to what this returns. */
@@ -107,7 +116,7 @@ export class Node {
 
   /** After the last connection: publishes under way finish, the lease is handed over. */
   async stop(): Promise<void> {
-    this.#sweeps?.cancel();
+    for (const sweep of this.#sweeps) sweep.cancel();
     this.#writer.stop();
     await this.#ports.presence.stop();
     await this.#ports.broker.stop();
@@ -128,6 +137,7 @@ export class Node {
       presence: this.#presence,
       writer: this.#writer,
       rates: this.#rates,
+      status: this.#status,
     };
     const greeting: HelloParts = {
       access,
@@ -171,20 +181,25 @@ export class Node {
         this.#relay.linkLost();
         this.#presence.suspectAll();
       },
-      subscribed: (room) => {
+      subscribed: (room, sameStore) => {
         this.#relay.subscribed(room);
-        this.#presence.mend(room, this.#outage);
+        this.#presence.mend(room, !sameStore);
       },
       status: (status) => this.#statusChanged(status),
     };
   }
 
   #statusChanged(status: BrokerStatus): void {
-    if (status === 'down') this.#outage = true;
     this.#status.change(status);
-    if (status === 'down') return;
-    this.#writer.retryNow();
-    // Rooms acknowledged before `up` were told of the outage as well; from here on it is over.
-    this.#outage = false;
+    if (status === 'up') this.#writer.retryNow();
+  }
+
+  /** The store may have forgotten this node: everybody who is here is said again. */
+  async #rebuild(): Promise<void> {
+    await this.#writer.rebuild();
+    const named = [...this.hub.sessions()].filter((session) => session.named);
+    for (const user of new Set(named.map((session) => session.user))) {
+      void this.#ports.presence.countConnections(user, this.hub.connectionsOf(user));
+    }
   }
 }

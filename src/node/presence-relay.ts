@@ -14,7 +14,7 @@ import type { Hub } from '../core/hub.ts';
 import type { Logger } from '../core/logger.ts';
 import type { PresenceChange, PresenceSnapshot } from '../core/member.ts';
 import { PresenceReplica, type PresenceSegment, type ReplicaLimits } from '../core/presence-replica.ts';
-import type { Session } from '../core/session.ts';
+import type { Session, Subscription } from '../core/session.ts';
 import { presenceCountFrame, presenceDiffFrame, presenceSnapshotFrame } from '../protocol/encode.ts';
 import type { FanOut } from './fan-out.ts';
 
@@ -103,14 +103,14 @@ export class PresenceRelay {
   }
 
   /**
-   * The room is heard again. `afterOutage`: Redis itself was away and may be
-   * empty, so the other nodes are given two heartbeats to say whom they hold;
+   * The room is heard again. `newStore`: Redis restarted or another one took over,
+   * and may be empty, so the other nodes are given two heartbeats to say whom they hold;
    * a snapshot read sooner would show a mass leave that never happened.
    */
-  mend(room: string, afterOutage: boolean): void {
+  mend(room: string, newStore: boolean): void {
     const followed = this.#rooms.get(room);
     if (!followed) return;
-    followed.settledAtMs = afterOutage ? this.#clock.now() + 2 * this.#settings.heartbeatMs : 0;
+    followed.settledAtMs = newStore ? this.#clock.now() + 2 * this.#settings.heartbeatMs : 0;
     void this.#load(room, followed);
   }
 
@@ -139,6 +139,21 @@ export class PresenceRelay {
       await this.#loadInTime(room, followed);
     }
     return followed.replica.view;
+  }
+
+  /** A member missed frames while its connection was full: one snapshot says it all. */
+  tellAnew(subscription: Subscription): void {
+    subscription.missedPresence = false;
+    const { session, room, presence } = subscription;
+    const { version, members, count } = this.#rooms.get(room)?.replica.view ?? { version: 0, count: 0 };
+    // Not to be trusted just now: a snapshot for all is on its way.
+    if (version === 0) return;
+    const listed = presence === 'full' && members !== undefined;
+    const frame = listed
+      ? presenceSnapshotFrame(room, version, count, members)
+      : presenceCountFrame(room, version, count);
+    subscription.presenceFrom = version;
+    session.connection.send(frame);
   }
 
   /** In the turn in which a joiner is answered: the present view, and from here on frames that join on to it. */
@@ -244,13 +259,13 @@ export class PresenceRelay {
     this.#fanOut.append(
       room,
       diff,
-      (member) => member.presence === 'full' && segment.version >= member.presenceFrom,
+      { presence: true, audience: (member) => member.presence === 'full' && segment.version >= member.presenceFrom },
     );
     if (segment.joined.size === 0 && segment.left.size === 0) return;
     this.#fanOut.append(
       room,
       count,
-      (member) => member.presence === 'count' && segment.version >= member.presenceFrom,
+      { presence: true, audience: (member) => member.presence === 'count' && segment.version >= member.presenceFrom },
     );
   }
 
@@ -263,12 +278,12 @@ export class PresenceRelay {
     this.#fanOut.append(
       room,
       snapshot,
-      (member) => member.presence === 'full' && version >= member.presenceFrom,
+      { presence: true, audience: (member) => member.presence === 'full' && version >= member.presenceFrom },
     );
     this.#fanOut.append(
       room,
       counted,
-      (member) => member.presence === 'count' && version >= member.presenceFrom,
+      { presence: true, audience: (member) => member.presence === 'count' && version >= member.presenceFrom },
     );
   }
 }

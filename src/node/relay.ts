@@ -16,6 +16,7 @@ import type { Logger } from '../core/logger.ts';
 import { entryBytes } from '../core/room-buffer.ts';
 import { RoomStream, type StreamLimits } from '../core/room-stream.ts';
 import { encodeFrame, messageFrame } from '../protocol/encode.ts';
+import type { EpochFrame, ResetFrame } from '../protocol/messages.ts';
 import type { Position, ResetReason } from '../protocol/position.ts';
 import type { FanOut } from './fan-out.ts';
 import { RingBudget } from './ring-budget.ts';
@@ -23,7 +24,8 @@ import { RingBudget } from './ring-budget.ts';
 export interface RelaySettings extends StreamLimits {
   readonly ringBytesTotal: number;
   readonly syncBytesTotal: number;
-  /** Entries of one read. */
+  /** What the store keeps of a room. */
+  readonly historyMessages: number;
   readonly joinMessages: number;
 }
 
@@ -31,6 +33,8 @@ interface Followed {
   readonly stream: RoomStream;
   heardAtMs: number;
   retryMs: number;
+  /** What members were told last: where they are before the next frame. */
+  told: Position | undefined;
   /** Joins that wait for the room to be live. */
   waiting: Set<() => void>;
 }
@@ -88,11 +92,12 @@ export class Relay {
     const followed: Followed = {
       stream: new RoomStream(this.#settings, {
         deliver: (entry) => this.#deliver(room, entry),
-        epoch: (position) => this.#tell(room, { type: 'epoch', room, ...position }),
+        epoch: (position) => this.#tell(room, position, { type: 'epoch', room, ...position }),
         reset: (position, reason) => this.#reset(room, position, reason),
       }),
       heardAtMs: this.#clock.now(),
       retryMs: RETRY_MIN_MS,
+      told: undefined,
       waiting: new Set(),
     };
     this.#rooms.set(room, followed);
@@ -187,7 +192,10 @@ export class Relay {
 
   #read(room: string, followed: Followed): void {
     const generation = followed.stream.readIssued();
-    this.#broker.read(room, followed.stream.cursor, this.#settings.joinMessages).then(
+    const { historyMessages, joinMessages } = this.#settings;
+    // All that is kept fits one answer: of a break, an answer tells only its newest part, and the rest would be skipped.
+    const limit = Math.max(historyMessages, joinMessages);
+    this.#broker.read(room, followed.stream.cursor, limit).then(
       (result) => {
         if (this.#rooms.get(room) !== followed) return;
         followed.retryMs = RETRY_MIN_MS;
@@ -211,6 +219,8 @@ export class Relay {
   }
 
   #becameLive(room: string, followed: Followed): void {
+    // Who joins from here on is at the cursor, whether or not a frame led there.
+    followed.told = followed.stream.cursor ?? undefined;
     this.#wake(followed);
     this.#events.live(room);
   }
@@ -220,21 +230,29 @@ export class Relay {
   }
 
   #deliver(room: string, entry: Entry): void {
-    const stream = this.#rooms.get(room)?.stream;
-    if (stream) this.#rings.touch(room, stream);
+    const followed = this.#rooms.get(room);
+    const cursor = followed?.stream.cursor;
+    if (!followed || !cursor) return;
+    this.#rings.touch(room, followed.stream);
+    const before = followed.told;
+    followed.told = cursor;
     if (this.#hub.members(room).size === 0) return;
-    this.#fanOut.append(room, textFrame(messageFrame(room, entry)));
+    this.#fanOut.append(room, textFrame(messageFrame(room, entry)), { before });
   }
 
   #reset(room: string, position: Position, reason: ResetReason): void {
     const members = this.#hub.members(room).size;
     this.#resets += members;
     if (members > 0) this.#logger.warn({ room, reason, members, seq: position.seq }, 'room reset');
-    this.#tell(room, { type: 'reset', room, ...position, reason });
+    this.#tell(room, position, { type: 'reset', room, ...position, reason });
   }
 
-  #tell(room: string, frame: Parameters<typeof encodeFrame>[0]): void {
-    if (this.#hub.members(room).size > 0) this.#fanOut.append(room, textFrame(encodeFrame(frame)));
+  #tell(room: string, after: Position, frame: EpochFrame | ResetFrame): void {
+    const followed = this.#rooms.get(room);
+    if (!followed) return;
+    const before = followed.told;
+    followed.told = after;
+    if (this.#hub.members(room).size > 0) this.#fanOut.append(room, textFrame(encodeFrame(frame)), { before });
   }
 
   /** Node-wide cap on what syncing rooms hold back: over it they read again instead. */

@@ -15,6 +15,7 @@ import type { Access, Action } from './access.ts';
 import { type HistorySettings, history } from './history.ts';
 import { checkJoin, type JoinParts, type JoinSettings, join, stateText } from './join.ts';
 import { leave } from './leave.ts';
+import type { LinkStatus } from './link-status.ts';
 import { presenceTold } from './presence-relay.ts';
 import { type PayloadSettings, publish } from './publish.ts';
 import type { RateGate } from './rate-gate.ts';
@@ -34,6 +35,7 @@ export interface RoomRequestParts extends JoinParts {
   readonly broker: Broker;
   readonly access: Access;
   readonly rates: RateGate;
+  readonly status: LinkStatus;
   readonly settings: JoinSettings & HistorySettings & PayloadSettings;
 }
 

@@ -5,7 +5,7 @@
  */
 import type { Broker, Signal } from '../broker/broker.ts';
 import { textFrame } from '../core/frame.ts';
-import type { Session } from '../core/session.ts';
+import type { Session, Subscription } from '../core/session.ts';
 import { signalBody, signalFrame } from '../protocol/encode.ts';
 import type { SignalFrame } from '../protocol/messages.ts';
 import type { FanOut } from './fan-out.ts';
@@ -25,9 +25,10 @@ export function sendSignal(
 /** A signal came through the broker: to the members it is meant for. */
 export function deliverSignal(fanOut: FanOut, room: string, signal: Signal): void {
   const { sender, to } = signal;
-  fanOut.append(room, textFrame(signalFrame(room, signal.body)), ({ session }) => {
+  const isMeant = ({ session }: Subscription) => {
     if (session.id === sender) return false;
     if (!to) return true;
     return 'user' in to ? session.user === to.user : session.id === to.connection;
-  });
+  };
+  fanOut.append(room, textFrame(signalFrame(room, signal.body)), { audience: isMeant });
 }

@@ -18,6 +18,9 @@ export interface WsConnectionSettings {
   readonly limitOutboxMaxBytes: number;
 }
 
+/** The part of a socket's handle that tells how much of a write is left. Node's own idle timeout looks at it too. */
+type WithHandle = Socket & { readonly _handle?: { readonly writeQueueSize?: number } | null };
+
 /** After a close handshake that cannot be sent: the backlog is in front of it. */
 const SLOW_CLOSE_MS = 1000;
 /** RFC 6455 section 5.5: a control frame holds at most 125 bytes, two of them the code. */
@@ -56,6 +59,26 @@ export class WsConnection implements Connection {
   /** False from the first step of the close on: nothing is sent any more, and nothing that comes is listened to. */
   get isOpen(): boolean {
     return !this.#closing && this.#ws.readyState === this.#ws.OPEN;
+  }
+
+  get queuedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Node tells of a write only when all of it was taken; what the kernel left of it is told by the handle alone. */
+  get progress(): number {
+    const { bytesWritten, writableLength } = this.#socket;
+    return bytesWritten - writableLength - ((this.#socket as WithHandle)._handle?.writeQueueSize ?? 0);
+  }
+
+  onDrained(then: () => void): void {
+    const done = () => {
+      this.#socket.off('drain', done);
+      this.#socket.off('close', done);
+      then();
+    };
+    this.#socket.once('drain', done);
+    this.#socket.once('close', done);
   }
 
   send(text: string | Buffer): void {

@@ -88,11 +88,6 @@ export class WsListener {
     );
   }
 
-  /** Connections now open or closing. */
-  get connections(): number {
-    return this.#connections.size;
-  }
-
   attach(http: Server): void {
     http.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
       this.#upgrade(request, socket, head),

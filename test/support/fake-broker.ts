@@ -38,6 +38,8 @@ export interface FakeStore {
   delayEvents(): void;
   /** Delivers that many (all) delayed events; with all, later ones come at once again. */
   deliver(count?: number): void;
+  /** The next delayed events vanish, and nobody is told. */
+  discard(count: number): void;
   /** All data is gone, as after a restart of a Redis that does not persist. */
   empty(): void;
   /** The lease was lost: the node must hold everything again. */
@@ -110,7 +112,7 @@ class Front implements FakeStore {
 
   relink(): void {
     this.linked = true;
-    for (const room of this.heard) this.#tell(() => this.#node?.subscribed(room));
+    for (const room of this.heard) this.#tell(() => this.#node?.subscribed(room, true));
   }
 
   delayEvents(): void {
@@ -123,13 +125,17 @@ class Front implements FakeStore {
     for (const tell of delayed.splice(0, count ?? delayed.length)) tell();
   }
 
+  discard(count: number): void {
+    this.#delayed?.splice(0, count);
+  }
+
   empty(): void {
     this.#inner = createMemoryBroker(this.#options);
     this.#startInner();
   }
 
   rebuild(): void {
-    this.#presenceEvents?.rebuild();
+    void this.#presenceEvents?.rebuild();
   }
 
   #startInner(): void {
@@ -154,7 +160,7 @@ class Front implements FakeStore {
       signal: (room, signal) => this.#carry(() => this.#node?.signal(room, signal)),
       gap: (room) => this.#carry(() => this.#node?.gap(room)),
       linkLost: () => this.loseLink(),
-      subscribed: (room) => this.#node?.subscribed(room),
+      subscribed: (room, sameStore) => this.#node?.subscribed(room, sameStore),
       status: (status) => this.#node?.status(status),
     };
   }

@@ -35,19 +35,44 @@ export class FakeConnection implements Connection {
   /** Calls of `write`: each would be one write to the socket. */
   writes = 0;
   closedWith: { readonly code: number; readonly reason: string } | undefined;
+  terminated = false;
+  queuedBytes = 0;
+  progress = 0;
+  /** While set, what is sent stays in the queue, as with a peer that does not read. */
+  stuck = false;
+  #waiting: (() => void)[] = [];
   readonly #positions = new Map<string, Known>();
 
   send(text: string | Buffer): void {
+    this.#queue(Buffer.byteLength(text));
     this.#received(text.toString());
   }
 
   write(frames: Buffer): void {
     this.writes += 1;
+    this.#queue(frames.length);
     for (const text of readFrames(frames)) this.#received(text);
+  }
+
+  onDrained(then: () => void): void {
+    if (this.queuedBytes === 0) then();
+    else this.#waiting.push(then);
+  }
+
+  /** The peer reads again, and takes everything. */
+  drain(): void {
+    this.stuck = false;
+    this.progress += this.queuedBytes;
+    this.queuedBytes = 0;
+    for (const then of this.#waiting.splice(0)) then();
   }
 
   close(code: number, reason: string): void {
     this.closedWith ??= { code, reason };
+  }
+
+  terminate(): void {
+    this.terminated = true;
   }
 
   of(type: string, room?: string): Frame[] {
@@ -82,6 +107,11 @@ export class FakeConnection implements Connection {
   /** Where the subscription is: what a client gives back as `since`. */
   position(room: string): Position | undefined {
     return this.#positions.get(room);
+  }
+
+  #queue(bytes: number): void {
+    if (this.stuck) this.queuedBytes += bytes;
+    else this.progress += bytes;
   }
 
   #received(text: string): void {
@@ -150,7 +180,7 @@ export function subscribe(
   room: string,
   presence: PresenceMode = 'full',
 ): Subscription {
-  const subscription: Subscription = { session, room, presence, presenceFrom: 0 };
+  const subscription: Subscription = { session, room, presence, presenceFrom: 0, behind: undefined, missedPresence: false };
   hub.join(subscription);
   return subscription;
 }

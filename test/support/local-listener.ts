@@ -7,7 +7,11 @@ import { onTestFinished } from 'vitest';
 import type { Connection } from '../../src/core/connection.ts';
 import { systemClock, systemRandom } from '../../src/ops/system-clock.ts';
 import { createHttp, type Http } from '../../src/transport/http/http-server.ts';
-import { WsListener, type WsListenerParts, type WsListenerSettings } from '../../src/transport/ws-listener.ts';
+import {
+  WsListener,
+  type WsListenerParts,
+  type WsListenerSettings,
+} from '../../src/transport/ws-listener.ts';
 import { createRecordingLogger, type RecordingLogger } from './recording-logger.ts';
 
 export interface LocalListenerOptions {

@@ -29,7 +29,7 @@ export interface RedisServer {
   readonly dir: string;
   /** Of the process that runs now; changes with `restart()`. */
   readonly pid: number;
-  /** A connected ioredis for the test's own use; closed by `stop()`. */
+  /** A connected ioredis for the test's own use, logged in where `args` has --requirepass; closed by `stop()`. */
   client(): Promise<Redis>;
   /** Ends the process by signal, resolves when it is gone. */
   kill(signal?: NodeJS.Signals): Promise<void>;
@@ -47,14 +47,7 @@ export interface RedisServer {
 }
 
 const READY_MS = 10_000;
-const running = new Set<ChildProcess>();
 const temporary = new Set<string>();
-
-// A test run that is interrupted must leave neither servers nor directories behind.
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-  for (const dir of temporary) removeTemporary(dir);
-});
 
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const port = options.port ?? (await freePort());
@@ -75,6 +68,19 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
     await gone;
   };
 
+  let stopped = false;
+  // A test that fails during a restart stops the server meanwhile: the one must wait for the other, or the new process stays.
+  let restarting: Promise<void> = Promise.resolve();
+  const restart = async (empty: boolean): Promise<void> => {
+    await kill();
+    if (stopped) throw new Error('this redis-server was stopped');
+    if (empty) {
+      for (const data of ['appendonlydir', 'dump.rdb'])
+        rmSync(join(dir, data), { recursive: true, force: true });
+    }
+    child = await launch(port, dir, options);
+  };
+
   return {
     url,
     port,
@@ -83,25 +89,24 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
       return child.pid ?? 0;
     },
     client: async () => {
-      const client = connect(port);
+      const client = connect(port, options);
       clients.add(client);
       await client.connect();
       return client;
     },
     kill,
-    restart: async ({ empty = false } = {}) => {
-      await kill();
-      if (empty) {
-        for (const data of ['appendonlydir', 'dump.rdb'])
-          rmSync(join(dir, data), { recursive: true, force: true });
-      }
-      child = await launch(port, dir, options);
+    restart: ({ empty = false } = {}) => {
+      restarting = restart(empty);
+      return restarting;
     },
     pause: () => void child.kill('SIGSTOP'),
     resume: () => void child.kill('SIGCONT'),
     stop: async () => {
+      stopped = true;
       for (const client of clients) client.disconnect();
       clients.clear();
+      // Its caller sees how the restart ended.
+      await restarting.catch(() => undefined);
       await kill();
       removeTemporary(dir);
     },
@@ -133,11 +138,9 @@ async function launch(port: number, dir: string, options: RedisServerOptions): P
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
   const child = spawn(program, [...args, ...(options.args ?? [])], { stdio: 'ignore' });
-  running.add(child);
-  child.once('exit', () => running.delete(child));
+  watch(child, temporary.has(dir) ? dir : '');
 
   const missing = once(child, 'error').then(([error]: unknown[]) => {
-    running.delete(child);
     throw new Error(
       `cannot start ${program}: install redis-server (apt-get install redis-server) or set REDIS_SERVER_BIN`,
       { cause: error },
@@ -149,14 +152,41 @@ async function launch(port: number, dir: string, options: RedisServerOptions): P
   // Whichever loses the race settles later, when nobody listens any more.
   missing.catch(() => undefined);
   died.catch(() => undefined);
-  await Promise.race([answersPing(port, child.pid, logFile), missing, died]);
+  try {
+    await Promise.race([answersPing(port, child.pid, logFile, options), missing, died]);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
   return child;
 }
 
+/**
+ * Ends the server and its directory with the test process, however that one ends: a runner that is
+ * interrupted or runs into its own timeout kills its workers, and no exit handler is called then.
+ * The watcher waits for the end of its input, which the kernel closes.
+ */
+function watch(child: ChildProcess, dir: string): void {
+  if (child.pid === undefined) return;
+  const script = 'cat >/dev/null; kill -9 "$0"; [ -z "$1" ] || rm -rf "$1"';
+  const watcher = spawn('sh', ['-c', script, String(child.pid), dir], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  watcher.unref();
+  // Its process id may belong to somebody else once the server is gone.
+  child.once('exit', () => watcher.kill('SIGKILL'));
+}
+
 /** Asks for the process id too: another Redis on the port would answer a PING just as well. */
-async function answersPing(port: number, pid: number | undefined, logFile: string): Promise<void> {
+async function answersPing(
+  port: number,
+  pid: number | undefined,
+  logFile: string,
+  options: RedisServerOptions,
+): Promise<void> {
   const deadline = performance.now() + READY_MS;
-  const client = connect(port);
+  const client = connect(port, options);
   try {
     while (performance.now() < deadline) {
       try {
@@ -176,10 +206,12 @@ async function answersPing(port: number, pid: number | undefined, logFile: strin
   throw new Error(`redis-server on port ${port} was not ready in ${READY_MS} ms:\n${tail(logFile)}`);
 }
 
-function connect(port: number): Redis {
+function connect(port: number, { args = [] }: RedisServerOptions): Redis {
+  const passwordAt = args.indexOf('--requirepass');
   const client = new Redis({
     host: '127.0.0.1',
     port,
+    password: passwordAt < 0 ? undefined : args[passwordAt + 1],
     lazyConnect: true,
     disableClientInfo: true,
     maxRetriesPerRequest: 0,

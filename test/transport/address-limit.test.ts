@@ -64,5 +64,12 @@ test('over the limit an upgrade is answered 429, and is taken again when a conne
   await RawPeer.open(port, { headers: from('203.0.113.8') });
 
   first.socket.destroy();
-  await expect.poll(() => RawPeer.open(port, { headers: from('203.0.113.7') }).then((peer) => peer.answer.status, () => 429)).toBe(101);
+  await expect
+    .poll(() =>
+      RawPeer.open(port, { headers: from('203.0.113.7') }).then(
+        (peer) => peer.answer.status,
+        () => 429,
+      ),
+    )
+    .toBe(101);
 });

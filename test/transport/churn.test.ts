@@ -37,7 +37,11 @@ test('3,000 connections leave no object, no socket and no warning behind', async
   const warned = (warning: Error) => void warnings.push(warning);
   process.on('warning', warned);
   onTestFinished(() => void process.off('warning', warned));
-  const local = await LocalServer.forTest({ LIMIT_USER_CONNECTIONS: '0', PING_INTERVAL_MS: '500', LINGER_MS: '0' });
+  const local = await LocalServer.forTest({
+    LIMIT_USER_CONNECTIONS: '0',
+    PING_INTERVAL_MS: '500',
+    LINGER_MS: '0',
+  });
   const before = openSockets();
 
   for (let at = 0; at < CONNECTIONS; at += AT_ONCE) {
@@ -49,7 +53,9 @@ test('3,000 connections leave no object, no socket and no warning behind', async
   await expect.poll(openSockets).toBeLessThanOrEqual(before);
   // Counted in the heap after a collection: whatever map or timer still held one, it would be here.
   for (const kind of [WsConnection, Dispatcher, Session]) {
-    await expect.poll(() => queryObjects(kind, { format: 'count' }), { message: kind.name, timeout: 5000 }).toBe(0);
+    await expect
+      .poll(() => queryObjects(kind, { format: 'count' }), { message: kind.name, timeout: 5000 })
+      .toBe(0);
   }
   expect(warnings.filter(({ name }) => name !== 'ExperimentalWarning')).toEqual([]);
 }, 120_000);

@@ -24,7 +24,9 @@ interface Drained {
 }
 
 async function clients(local: LocalServer, count: number): Promise<TestClient[]> {
-  const all = await Promise.all(Array.from({ length: count }, (_, at) => TestClient.hello(local.url, `user-${at}`)));
+  const all = await Promise.all(
+    Array.from({ length: count }, (_, at) => TestClient.hello(local.url, `user-${at}`)),
+  );
   await Promise.all(all.map((client) => client.join('r', { presence: 'none' })));
   return all;
 }
@@ -47,7 +49,9 @@ test('every connection gets its own moment within the spread, and is ended then 
   const drained = local.server.drain();
   const slots = await told(all);
   const moments = slots.map(({ afterMs }) => afterMs);
-  expect(moments.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, at) => (SPREAD_MS / 40) * (at + 1)));
+  expect(moments.toSorted((a, b) => a - b)).toEqual(
+    Array.from({ length: 40 }, (_, at) => (SPREAD_MS / 40) * (at + 1)),
+  );
   for (const { afterMs, toldAtMs, ended } of slots) {
     const { code, atMs } = await ended;
     expect(code).toBe(1012);
@@ -62,7 +66,11 @@ test('every connection gets its own moment within the spread, and is ended then 
 test('the order has nothing to do with who came first', async () => {
   const orders: string[] = [];
   for (let round = 0; round < 2; round += 1) {
-    const local = await LocalServer.forTest({ ...SPREAD, DRAIN_SPREAD_MIN_MS: '100', DRAIN_SPREAD_MAX_MS: '100' });
+    const local = await LocalServer.forTest({
+      ...SPREAD,
+      DRAIN_SPREAD_MIN_MS: '100',
+      DRAIN_SPREAD_MAX_MS: '100',
+    });
     const all = await clients(local, 20);
     const [, slots] = await Promise.all([local.server.drain(), told(all)]);
     orders.push(slots.map(({ afterMs }) => afterMs).join());
@@ -77,7 +85,8 @@ test('until then everybody is served', async () => {
   const all = await clients(local, 20);
   const drained = local.server.drain();
   const slots = (await told(all)).toSorted((a, b) => a.afterMs - b.afterMs);
-  for (const { client } of slots.slice(10)) expect(await client.publish('r', 'all of us')).toMatchObject({ type: 'ok' });
+  for (const { client } of slots.slice(10))
+    expect(await client.publish('r', 'all of us')).toMatchObject({ type: 'ok' });
   await Promise.all(slots.slice(0, 10).map(({ ended }) => ended));
   const last = slots.at(-1)?.client;
   if (!last) throw new Error('nobody is left');
@@ -99,7 +108,11 @@ test('nobody to be told: no wait', async () => {
 });
 
 test('whoever has not said hello when the others are told is told at the end', async () => {
-  const local = await LocalServer.forTest({ ...SPREAD, DRAIN_SPREAD_MIN_MS: '200', DRAIN_SPREAD_MAX_MS: '200' });
+  const local = await LocalServer.forTest({
+    ...SPREAD,
+    DRAIN_SPREAD_MIN_MS: '200',
+    DRAIN_SPREAD_MAX_MS: '200',
+  });
   await TestClient.hello(local.url);
   const silent = await RawPeer.open(local.port);
   await local.server.drain();
@@ -109,7 +122,12 @@ test('whoever has not said hello when the others are told is told at the end', a
 });
 
 test('who comes within the notice is taken, and told with the others', async () => {
-  const local = await LocalServer.forTest({ ...SPREAD, DRAIN_NOTICE_MS: '300', DRAIN_SPREAD_MIN_MS: '100', DRAIN_SPREAD_MAX_MS: '100' });
+  const local = await LocalServer.forTest({
+    ...SPREAD,
+    DRAIN_NOTICE_MS: '300',
+    DRAIN_SPREAD_MIN_MS: '100',
+    DRAIN_SPREAD_MAX_MS: '100',
+  });
   const early = await TestClient.hello(local.url);
   const drained = local.server.drain();
   const late = await TestClient.hello(local.url);
@@ -120,7 +138,11 @@ test('who comes within the notice is taken, and told with the others', async () 
 });
 
 test('twice is once, and who was told is not told again', async () => {
-  const local = await LocalServer.forTest({ ...SPREAD, DRAIN_SPREAD_MIN_MS: '200', DRAIN_SPREAD_MAX_MS: '200' });
+  const local = await LocalServer.forTest({
+    ...SPREAD,
+    DRAIN_SPREAD_MIN_MS: '200',
+    DRAIN_SPREAD_MAX_MS: '200',
+  });
   const [client] = await clients(local, 1);
   const first = local.server.drain();
   expect(local.server.drain()).toBe(first);
@@ -130,7 +152,11 @@ test('twice is once, and who was told is not told again', async () => {
 });
 
 test('a close during the drain ends it at once', async () => {
-  const local = await LocalServer.forTest({ ...SPREAD, DRAIN_SPREAD_MIN_MS: '30000', DRAIN_SPREAD_MAX_MS: '30000' });
+  const local = await LocalServer.forTest({
+    ...SPREAD,
+    DRAIN_SPREAD_MIN_MS: '30000',
+    DRAIN_SPREAD_MAX_MS: '30000',
+  });
   const all = await clients(local, 5);
   void local.server.drain();
   await told(all);

@@ -51,7 +51,11 @@ const violations: [string, number, Buffer[]][] = [
     [frame({ rsv, payload: hi })],
   ]),
   ['a reserved bit in a ping', 1002, [frame({ opcode: ping, rsv: 4 })]],
-  ['a reserved bit in a continuation', 1002, [frame({ fin: false, payload: '{' }), frame({ opcode: continuation, rsv: 4, payload: '}' })]],
+  [
+    'a reserved bit in a continuation',
+    1002,
+    [frame({ fin: false, payload: '{' }), frame({ opcode: continuation, rsv: 4, payload: '}' })],
+  ],
   ...[3, 4, 5, 6, 7, 11, 12, 13, 14, 15].map((opcode): [string, number, Buffer[]] => [
     `opcode ${opcode}`,
     1002,
@@ -68,17 +72,37 @@ const violations: [string, number, Buffer[]][] = [
     [frame({ opcode, fin: false })],
   ]),
   ['a continuation of nothing', 1002, [frame({ opcode: continuation, payload: hi })]],
-  ['a continuation of a message that ended', 1002, [frame({ payload: hi }), frame({ opcode: continuation, payload: hi })]],
-  ['a text frame inside a fragmented message', 1002, [frame({ fin: false, payload: '{' }), frame({ payload: hi })]],
-  ['a binary frame inside a fragmented message', 1002, [frame({ fin: false, payload: '{' }), frame({ opcode: binary })]],
+  [
+    'a continuation of a message that ended',
+    1002,
+    [frame({ payload: hi }), frame({ opcode: continuation, payload: hi })],
+  ],
+  [
+    'a text frame inside a fragmented message',
+    1002,
+    [frame({ fin: false, payload: '{' }), frame({ payload: hi })],
+  ],
+  [
+    'a binary frame inside a fragmented message',
+    1002,
+    [frame({ fin: false, payload: '{' }), frame({ opcode: binary })],
+  ],
   ['a lone continuation byte', 1007, [utf8('80')]],
   ['an overlong encoding of NUL', 1007, [utf8('c080')]],
   ['half of a surrogate pair', 1007, [utf8('eda080')]],
   ['a character above U+10FFFF', 1007, [utf8('f4908080')]],
   ['a character that is cut off', 1007, [utf8('f09f98')]],
   ['bad UTF-8 behind 40 good bytes', 1007, [utf8(`${'20'.repeat(40)}ff`)]],
-  ['bad UTF-8 in the second fragment', 1007, [frame({ fin: false, payload: 'a' }), frame({ opcode: continuation, payload: Buffer.from([0xff]) })]],
-  ['bad UTF-8 in the reason of a close', 1007, [frame({ opcode: close, payload: Buffer.from([0x03, 0xe8, 0xff]) })]],
+  [
+    'bad UTF-8 in the second fragment',
+    1007,
+    [frame({ fin: false, payload: 'a' }), frame({ opcode: continuation, payload: Buffer.from([0xff]) })],
+  ],
+  [
+    'bad UTF-8 in the reason of a close',
+    1007,
+    [frame({ opcode: close, payload: Buffer.from([0x03, 0xe8, 0xff]) })],
+  ],
   ['a frame of 65,537 bytes', 1009, [frame({ payload: 'x'.repeat(65_537) })]],
   ['the header of a frame of 65,537 bytes', 1009, [frame({ length: 65_537n })]],
   ['the header of a frame of 2^53 bytes', 1009, [frame({ length: 2n ** 53n })]],
@@ -104,7 +128,10 @@ describe('is closed', () => {
     await peer.gone;
   });
 
-  test.each([['with a payload', 'x'], ['without one', '']])('a binary frame %s: 1003, announced', async (_what, payload) => {
+  test.each([
+    ['with a payload', 'x'],
+    ['without one', ''],
+  ])('a binary frame %s: 1003, announced', async (_what, payload) => {
     const peer = await greeted();
     peer.write(frame({ opcode: binary, payload }));
     expect(await peer.closed()).toBe(1003);
@@ -120,7 +147,11 @@ describe('is closed', () => {
 
   test('a violation behind good frames in the same segment: those are served', async () => {
     const peer = await greeted();
-    peer.write(frame({ payload: hi }), frame({ opcode: 3 }), frame({ payload: '{"type":"ping","id":"late"}' }));
+    peer.write(
+      frame({ payload: hi }),
+      frame({ opcode: 3 }),
+      frame({ payload: '{"type":"ping","id":"late"}' }),
+    );
     expect(await peer.closed()).toBe(1002);
     expect(peer.texts.filter((one) => one['type'] === 'pong')).toEqual([{ type: 'pong', id: 'hi' }]);
     await peer.gone;
@@ -141,15 +172,27 @@ describe('is no violation', () => {
     ['a length of 7 bits in 64', [frame({ payload: hi, lengthBits: 64 })]],
     ['a frame of 65,536 bytes', [frame({ payload: hi.padEnd(65_536, ' ') })]],
     ['16 fragments', pieces(16, (at) => (at === 15 ? hi : ' '))],
-    ['a character split over two fragments', [
-      frame({ fin: false, payload: Buffer.from('{"type":"ping","id":"hi","x":"\u{1f600}"}').subarray(0, 32) }),
-      frame({ opcode: continuation, payload: Buffer.from('{"type":"ping","id":"hi","x":"\u{1f600}"}').subarray(32) }),
-    ]],
-    ['a ping between two fragments', [
-      frame({ fin: false, payload: hi.slice(0, 9) }),
-      frame({ opcode: ping, payload: 'p' }),
-      frame({ opcode: continuation, payload: hi.slice(9) }),
-    ]],
+    [
+      'a character split over two fragments',
+      [
+        frame({
+          fin: false,
+          payload: Buffer.from('{"type":"ping","id":"hi","x":"\u{1f600}"}').subarray(0, 32),
+        }),
+        frame({
+          opcode: continuation,
+          payload: Buffer.from('{"type":"ping","id":"hi","x":"\u{1f600}"}').subarray(32),
+        }),
+      ],
+    ],
+    [
+      'a ping between two fragments',
+      [
+        frame({ fin: false, payload: hi.slice(0, 9) }),
+        frame({ opcode: ping, payload: 'p' }),
+        frame({ opcode: continuation, payload: hi.slice(9) }),
+      ],
+    ],
     ['a pong nobody asked for', [frame({ opcode: pong, payload: 'x' }), frame({ payload: hi })]],
     ['a ping of 125 bytes', [frame({ opcode: ping, payload: Buffer.alloc(125) }), frame({ payload: hi })]],
   ];
@@ -171,14 +214,17 @@ describe('is no violation', () => {
     peer.socket.destroy();
   });
 
-  test.each([1000, 1001, 1011, 3000, 4000, 4999])('a close with code %i, which is answered with the same', async (code) => {
-    const peer = await RawPeer.open(local.port, { answersClose: false });
-    peer.say({ type: 'hello' });
-    await peer.text('welcome');
-    peer.write(closeFrame(code, 'bye'));
-    expect(await peer.closed()).toBe(code);
-    await peer.gone;
-  });
+  test.each([1000, 1001, 1011, 3000, 4000, 4999])(
+    'a close with code %i, which is answered with the same',
+    async (code) => {
+      const peer = await RawPeer.open(local.port, { answersClose: false });
+      peer.say({ type: 'hello' });
+      await peer.text('welcome');
+      peer.write(closeFrame(code, 'bye'));
+      expect(await peer.closed()).toBe(code);
+      await peer.gone;
+    },
+  );
 
   test('a close without a code', async () => {
     const peer = await greeted();
@@ -200,7 +246,8 @@ test('what comes behind a close frame of the peer is not carried out', async () 
   const peer = await greeted();
   peer.say({ type: 'join', id: 1, room: 'late' });
   await peer.text('joined');
-  const publish = (data: string) => frame({ payload: JSON.stringify({ type: 'publish', room: 'late', data }) });
+  const publish = (data: string) =>
+    frame({ payload: JSON.stringify({ type: 'publish', room: 'late', data }) });
   peer.write(publish('before'), closeFrame(1000), publish('behind'));
   await peer.gone;
   await reader.publish('late', 'end');
@@ -215,7 +262,8 @@ test('what comes behind a close of the server is not carried out', async () => {
   const peer = await greeted();
   peer.say({ type: 'join', id: 1, room: 'late' });
   await peer.text('joined');
-  const publish = (data: string) => frame({ payload: JSON.stringify({ type: 'publish', room: 'late', data }) });
+  const publish = (data: string) =>
+    frame({ payload: JSON.stringify({ type: 'publish', room: 'late', data }) });
   peer.write(publish('ahead'), frame({ opcode: binary }), publish('behind'));
   expect(await peer.closed()).toBe(1003);
   await peer.gone;

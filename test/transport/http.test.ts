@@ -4,6 +4,7 @@ import Type from 'typebox';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/ops/system-clock.ts';
 import { createHttp } from '../../src/transport/http/http-server.ts';
+import { listen } from '../support/local-listener.ts';
 import { LocalServer } from '../support/local-server.ts';
 import { exchange } from '../support/raw-peer.ts';
 import { createRecordingLogger } from '../support/recording-logger.ts';
@@ -13,7 +14,10 @@ const PASSWORD = 'hunter2-redis';
 
 let local: LocalServer;
 beforeAll(async () => {
-  local = await LocalServer.start({ REDIS_URL: `redis://roomcast:${PASSWORD}@192.0.2.1:6379/3`, REDIS_MODE: 'off' });
+  local = await LocalServer.start({
+    REDIS_URL: `redis://roomcast:${PASSWORD}@192.0.2.1:6379/3`,
+    REDIS_MODE: 'off',
+  });
 });
 afterAll(() => local.close());
 
@@ -21,13 +25,22 @@ const get = (path: string, init?: RequestInit) => fetch(`${local.http}${path}`, 
 
 /** One request as bytes, answered and closed. */
 function request(line: string, headers: string[] = [], body = '') {
-  const head = [line, 'Host: x', 'Connection: close', `Content-Length: ${Buffer.byteLength(body)}`, ...headers];
+  const head = [
+    line,
+    'Host: x',
+    'Connection: close',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    ...headers,
+  ];
   return exchange(local.port, `${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
 describe('/live and /ready', () => {
   test('say so in a word', async () => {
-    for (const [path, status] of [['/live', 'alive'], ['/ready', 'ready']] as const) {
+    for (const [path, status] of [
+      ['/live', 'alive'],
+      ['/ready', 'ready'],
+    ] as const) {
       const answer = await get(path);
       expect(answer.status).toBe(200);
       expect(answer.headers.get('content-type')).toMatch(/^application\/json/);
@@ -67,7 +80,11 @@ describe('/health', () => {
         connections: Type.Integer({ minimum: 0 }),
         rooms: Type.Integer({ minimum: 0 }),
         event_loop_lag_ms: Type.Object(
-          { p50: Type.Number({ minimum: 0 }), p99: Type.Number({ minimum: 0 }), max: Type.Number({ minimum: 0 }) },
+          {
+            p50: Type.Number({ minimum: 0 }),
+            p99: Type.Number({ minimum: 0 }),
+            max: Type.Number({ minimum: 0 }),
+          },
           { additionalProperties: false },
         ),
       },
@@ -126,15 +143,31 @@ describe('a mistake is answered as JSON that says what would be right', () => {
   test.each([
     ['a body that is not JSON', () => request('POST /live HTTP/1.1', [json], '{"a":'), 400],
     ['an empty body called JSON', () => request('POST /live HTTP/1.1', [json]), 400],
-    ['a body that reaches for the prototype', () => request('POST /x HTTP/1.1', [json], '{"__proto__":{"a":1}}'), 400],
+    [
+      'a body that reaches for the prototype',
+      () => request('POST /x HTTP/1.1', [json], '{"__proto__":{"a":1}}'),
+      400,
+    ],
     ['a body of an unknown kind', () => request('POST /x HTTP/1.1', ['Content-Type: image/png'], 'x'), 404],
     ['a body over 64 KB', () => request('POST /x HTTP/1.1', [json], `"${'x'.repeat(65_536)}"`), 413],
     ['a path that cannot be decoded', () => request('GET /%zz HTTP/1.1'), 400],
-    ['65 headers', () => request('GET /live HTTP/1.1', Array.from({ length: 62 }, (_, at) => `X-${at}: v`)), 431],
+    [
+      '65 headers',
+      () =>
+        request(
+          'GET /live HTTP/1.1',
+          Array.from({ length: 62 }, (_, at) => `X-${at}: v`),
+        ),
+      431,
+    ],
     ['8 KB of headers', () => request('GET /live HTTP/1.1', [`X: ${'x'.repeat(8192)}`]), 431],
     ['no host', () => exchange(local.port, 'GET /live HTTP/1.1\r\nConnection: close\r\n\r\n'), 400],
     ['two lengths', () => request('POST /live HTTP/1.1', ['Content-Length: 5'], 'abc'), 400],
-    ['a length and chunks', () => request('POST /live HTTP/1.1', ['Transfer-Encoding: chunked'], '0\r\n\r\n'), 400],
+    [
+      'a length and chunks',
+      () => request('POST /live HTTP/1.1', ['Transfer-Encoding: chunked'], '0\r\n\r\n'),
+      400,
+    ],
     ['no HTTP at all', () => exchange(local.port, '\u0016\u0003\u0001\u0002hello\r\n\r\n'), 400],
   ])('%s', async (_what, send, status) => {
     const before = local.logger.lines.length;
@@ -158,4 +191,11 @@ test('a bug in a route is logged, and told without its details', async () => {
   expect(answer.body).not.toContain('hunter2');
   expect(logger.lines).toMatchObject([{ level: 'error', fields: { method: 'GET', route: '/broken' } }]);
   await close();
+});
+
+test('a connection that cannot be accepted is logged, and does not end the process', async () => {
+  const { http, logger, port } = await listen();
+  http.server.emit('error', new Error('accept ENOBUFS'));
+  expect(logger.lines).toMatchObject([{ level: 'error', fields: { error: 'accept ENOBUFS' } }]);
+  expect((await fetch(`http://127.0.0.1:${port}/ws`)).status).toBe(426);
 });

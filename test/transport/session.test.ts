@@ -24,17 +24,29 @@ describe('the beginning', () => {
   test('is a welcome with all a client has to know', async () => {
     const client = await TestClient.open(local.url);
     onTestFinished(() => client.socket.terminate());
-    const welcome = await client.request({ type: 'hello', user: 'anna', client: { name: 'test', version: '1' } });
+    const welcome = await client.request({
+      type: 'hello',
+      user: 'anna',
+      client: { name: 'test', version: '1' },
+    });
     expect(welcome).toEqual({
       type: 'welcome',
       id: 't1',
-      connection: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/) as string,
+      connection: expect.stringMatching(
+        /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+      ) as string,
       user: 'anna',
       node: 'local',
       server: expect.stringMatching(/^roomcast\/\d+\.\d+\.\d+$/) as string,
       protocol: 1,
       pingIntervalMs: 25_000,
-      limits: { payloadBytes: 32_768, roomsPerConnection: 200, publishPerSecond: 1000, batch: 64, historyMessages: 100 },
+      limits: {
+        payloadBytes: 32_768,
+        roomsPerConnection: 200,
+        publishPerSecond: 1000,
+        batch: 64,
+        historyMessages: 100,
+      },
       reconnect: { minMs: 0, maxMs: 2000 },
     });
   });
@@ -55,7 +67,10 @@ describe('the beginning', () => {
 
   test('twice is a bad request, and the first one stands', async () => {
     const client = await hello('anna');
-    expect(await client.request({ type: 'hello', user: 'berta' })).toMatchObject({ type: 'error', code: 'bad_request' });
+    expect(await client.request({ type: 'hello', user: 'berta' })).toMatchObject({
+      type: 'error',
+      code: 'bad_request',
+    });
     expect(await client.join(newRoom())).toMatchObject({ members: [{ user: 'anna' }] });
   });
 
@@ -64,7 +79,12 @@ describe('the beginning', () => {
     const peer = await RawPeer.open(hasty.port);
     expect(await peer.closed()).toBe(4001);
     expect(peer.texts).toEqual([
-      { type: 'closing', code: 4001, reason: expect.stringContaining('150 ms') as string, reconnect: 'after' },
+      {
+        type: 'closing',
+        code: 4001,
+        reason: expect.stringContaining('150 ms') as string,
+        reconnect: 'after',
+      },
     ]);
     await peer.gone;
   });
@@ -79,7 +99,11 @@ describe('the beginning', () => {
 });
 
 describe('ping', () => {
-  test.each([['a string', 'p-1'], ['a number', 7], ['zero', 0]])('with %s as its id is answered with it', async (_what, id) => {
+  test.each([
+    ['a string', 'p-1'],
+    ['a number', 7],
+    ['zero', 0],
+  ])('with %s as its id is answered with it', async (_what, id) => {
     const peer = await RawPeer.open(local.port);
     peer.say({ type: 'ping', id });
     expect(await peer.text('pong')).toEqual({ type: 'pong', id });
@@ -121,7 +145,11 @@ describe('a batch', () => {
         { type: 'publish', id: 4, room, data: 'y' },
       ]),
     );
-    expect(await client.find((frame) => frame['id'] === 4)).toMatchObject({ type: 'error', code: 'not_joined', room });
+    expect(await client.find((frame) => frame['id'] === 4)).toMatchObject({
+      type: 'error',
+      code: 'not_joined',
+      room,
+    });
     expect(await client.find((frame) => frame['id'] === 2)).toMatchObject({ type: 'ok', seq: 1 });
     expect(await client.find((frame) => frame['id'] === 3)).toMatchObject({ type: 'ok', room });
   });
@@ -130,9 +158,16 @@ describe('a batch', () => {
 test('fields nobody knows are ignored', async () => {
   const client = await hello();
   const room = newRoom();
-  expect(await client.request({ type: 'join', room, colour: 'red', since_: 1 })).toMatchObject({ type: 'joined' });
-  expect(await client.request({ type: 'publish', room, data: 1, from: { user: 'eve' }, seq: 99 })).toMatchObject({ type: 'ok', seq: 1 });
-  expect(await client.next('message')).toMatchObject({ seq: 1, from: { user: client.of('welcome')[0]?.['user'] } });
+  expect(await client.request({ type: 'join', room, colour: 'red', since_: 1 })).toMatchObject({
+    type: 'joined',
+  });
+  expect(
+    await client.request({ type: 'publish', room, data: 1, from: { user: 'eve' }, seq: 99 }),
+  ).toMatchObject({ type: 'ok', seq: 1 });
+  expect(await client.next('message')).toMatchObject({
+    seq: 1,
+    from: { user: client.of('welcome')[0]?.['user'] },
+  });
 });
 
 describe('an error, with the connection usable after it', () => {
@@ -145,7 +180,11 @@ describe('an error, with the connection usable after it', () => {
     ['bad_request', { type: 'publish', id: 1, room: 'r' }, { id: 1 }],
     ['bad_request', { type: 'join', id: 1, room: '@berta' }, { id: 1 }],
     ['bad_request', '{"type":"ping","id":3,"__proto__":{}}', { id: 3 }],
-    ['bad_request', `{"type":"publish","id":4,"room":"r","data":${'['.repeat(40)}${']'.repeat(40)}}`, { id: 4 }],
+    [
+      'bad_request',
+      `{"type":"publish","id":4,"room":"r","data":${'['.repeat(40)}${']'.repeat(40)}}`,
+      { id: 4 },
+    ],
     ['bad_request', { type: 'join', id: 5, room: 'r', history: 101 }, { id: 5 }],
     ['unsupported', { type: 'dance', id: 6 }, { id: 6 }],
     ['unsupported', { type: 'send', id: 7, to: 'berta', data: 1 }, { id: 7 }],
@@ -158,7 +197,11 @@ describe('an error, with the connection usable after it', () => {
     ['not_joined', { type: 'leave', id: 13, room: 'elsewhere' }, { id: 13 }],
     ['not_joined', { type: 'history', id: 14, room: 'elsewhere' }, { id: 14 }],
     ['not_joined', { type: 'presence', id: 15, room: 'elsewhere' }, { id: 15 }],
-    ['too_large', { type: 'publish', id: 16, room: 'errors', data: 'x'.repeat(32_767) }, { id: 16, room: 'errors' }],
+    [
+      'too_large',
+      { type: 'publish', id: 16, room: 'errors', data: 'x'.repeat(32_767) },
+      { id: 16, room: 'errors' },
+    ],
     ['too_large', { type: 'signal', id: 17, room: 'errors', data: 'x'.repeat(32_767) }, { id: 17 }],
     ['limit_exceeded', { type: 'state', id: 18, room: 'errors', state: { x: 'x'.repeat(4096) } }, { id: 18 }],
     ['limit_exceeded', { type: 'join', id: 19, room: 'more', state: { x: 'x'.repeat(4096) } }, { id: 19 }],
@@ -191,7 +234,8 @@ describe('an error, with the connection usable after it', () => {
     const client = await hello(undefined, slow);
     await client.join('r');
     let refused: Frame | undefined;
-    for (let tries = 0; tries < 50 && refused?.['code'] !== 'rate_limited'; tries += 1) refused = await client.publish('r', tries);
+    for (let tries = 0; tries < 50 && refused?.['code'] !== 'rate_limited'; tries += 1)
+      refused = await client.publish('r', tries);
     expect(refused).toMatchObject({ code: 'rate_limited', retryable: true, room: 'r' });
     const retryAfterMs = Number(refused?.['retryAfterMs']);
     expect(retryAfterMs).toBeGreaterThan(0);
@@ -243,7 +287,8 @@ describe('too much is closed', () => {
     third.say({ type: 'hello', user: 'anna' }, { type: 'join', id: 1, room: 'r' });
     expect(await third.closed()).toBe(4509);
     expect(third.texts.map((text) => text['type'])).toEqual(['closing']);
-    for (const client of [first, second]) expect(await client.request({ type: 'ping' })).toMatchObject({ type: 'pong' });
+    for (const client of [first, second])
+      expect(await client.request({ type: 'ping' })).toMatchObject({ type: 'pong' });
     await first.close();
     await strict.connections(1);
     await hello('anna', strict);
@@ -277,7 +322,10 @@ describe('the worked sessions of the protocol, on one node', () => {
     expect(await again.join(room, { since })).toMatchObject({
       recovered: true,
       seq: 4,
-      messages: [{ seq: 3, data: 'c' }, { seq: 4, data: 'd' }],
+      messages: [
+        { seq: 3, data: 'c' },
+        { seq: 4, data: 'd' },
+      ],
     });
     await anna.publish(room, 'e');
     await again.find((frame) => frame['seq'] === 5);
@@ -291,7 +339,12 @@ describe('the worked sessions of the protocol, on one node', () => {
     const since = client.position('r');
     for (let seq = 1; seq <= 5; seq += 1) await client.publish('r', seq);
     const again = await hello('anna', short);
-    expect(await again.join('r', { since })).toMatchObject({ recovered: false, reason: 'trimmed', seq: 5, messages: [] });
+    expect(await again.join('r', { since })).toMatchObject({
+      recovered: false,
+      reason: 'trimmed',
+      seq: 5,
+      messages: [],
+    });
   });
 
   test('4: twice with one key: the same seq, `duplicate`, delivered once', async () => {
@@ -317,10 +370,14 @@ describe('the worked sessions of the protocol, on one node', () => {
     await one.close();
     await two.close();
     await watcher.find((frame) => frame.type === 'presence' && 'left' in frame);
-    const changes = watcher.of('presence', room).flatMap((frame) => [
-      ...((frame['joined'] ?? []) as { user: string }[]).map(({ user }) => `+${user}`),
-      ...((frame['left'] ?? []) as { user: string; reason: string }[]).map(({ user, reason }) => `-${user} ${reason}`),
-    ]);
+    const changes = watcher
+      .of('presence', room)
+      .flatMap((frame) => [
+        ...((frame['joined'] ?? []) as { user: string }[]).map(({ user }) => `+${user}`),
+        ...((frame['left'] ?? []) as { user: string; reason: string }[]).map(
+          ({ user, reason }) => `-${user} ${reason}`,
+        ),
+      ]);
     expect(changes.filter((change) => change !== '+watcher')).toEqual(['+anna', '-anna closed']);
   });
 
@@ -334,13 +391,23 @@ describe('the worked sessions of the protocol, on one node', () => {
       { type: 'publish', room, data: 2 },
       { type: 'publish', id: 'p3', room, data: 3 },
     );
-    await peer.until(({ texts }) => texts.filter((text) => text['type'] === 'message').length === 3, 'three messages');
+    await peer.until(
+      ({ texts }) => texts.filter((text) => text['type'] === 'message').length === 3,
+      'three messages',
+    );
     expect(peer.texts[0]).toMatchObject({ type: 'welcome', id: 'h' });
     expect(peer.texts[1]).toMatchObject({ type: 'joined', id: 'j', seq: 0, messages: [] });
     const messages = peer.texts.filter((text) => text['type'] === 'message');
-    expect(messages.map((text) => [text['seq'], text['data']])).toEqual([[1, 1], [2, 2], [3, 3]]);
+    expect(messages.map((text) => [text['seq'], text['data']])).toEqual([
+      [1, 1],
+      [2, 2],
+      [3, 3],
+    ]);
     const oks = peer.texts.filter((text) => text['type'] === 'ok');
-    expect(oks.map((text) => [text['id'], text['seq']])).toEqual([['p1', 1], ['p3', 3]]);
+    expect(oks.map((text) => [text['id'], text['seq']])).toEqual([
+      ['p1', 1],
+      ['p3', 3],
+    ]);
   });
 });
 

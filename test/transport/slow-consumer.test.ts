@@ -22,7 +22,9 @@ interface Stalled {
 }
 
 async function stalled(limitOutboxMaxBytes = LIMIT_BYTES): Promise<Stalled> {
-  const { port, connections, accepted } = await listen({ settings: { limitOutboxMaxBytes, closeTimeoutMs: 5000 } });
+  const { port, connections, accepted } = await listen({
+    settings: { limitOutboxMaxBytes, closeTimeoutMs: 5000 },
+  });
   const peer = await RawPeer.open(port);
   peer.socket.pause();
   const [connection] = connections;
@@ -110,12 +112,16 @@ test('in a room, members that read get every message while one does not', async 
   const messages = 512;
   let most = 0;
   for (let sent = 0; sent < messages; sent += 8) {
-    const batch = Array.from({ length: 8 }, (_, at) => publisher.publish('busy', `${sent + at} ${'x'.repeat(30_000)}`));
+    const batch = Array.from({ length: 8 }, (_, at) =>
+      publisher.publish('busy', `${sent + at} ${'x'.repeat(30_000)}`),
+    );
     for (const ok of await Promise.all(batch)) expect(ok).toMatchObject({ type: 'ok' });
     most = Math.max(most, ...accepted.map((socket) => socket.writableLength));
   }
 
-  await Promise.all(readers.map((reader) => reader.find((frame) => frame['seq'] === messages && frame.type === 'message')));
+  await Promise.all(
+    readers.map((reader) => reader.find((frame) => frame['seq'] === messages && frame.type === 'message')),
+  );
   for (const reader of readers) {
     expect(reader.of('message')).toHaveLength(messages);
     expect(reader.violations).toEqual([]);

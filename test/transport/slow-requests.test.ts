@@ -15,7 +15,11 @@ const KEEP_ALIVE_MS = 5000;
 const SLACK_MS = 2500;
 
 /** Says the beginning, then one byte of the rest every 100 ms; resolves when the server ends it: after how long, and what it said. */
-async function dribble(port: number, beginning: string, rest = ''): Promise<{ tookMs: number; answer: string }> {
+async function dribble(
+  port: number,
+  beginning: string,
+  rest = '',
+): Promise<{ tookMs: number; answer: string }> {
   const socket = connect(port, '127.0.0.1');
   let answer = '';
   socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
@@ -40,7 +44,11 @@ test('who takes too long is cut off in time, and who does not notices nothing', 
   const [silent, headers, upgrade, body, kept] = await Promise.all([
     dribble(local.port, ''),
     dribble(local.port, request, 'X-A: bcd\r\n'),
-    dribble(local.port, 'GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n', 'X-A: bcd\r\n'),
+    dribble(
+      local.port,
+      'GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n',
+      'X-A: bcd\r\n',
+    ),
     dribble(local.port, post, 'x'),
     dribble(local.port, `${request}\r\n`),
   ]);

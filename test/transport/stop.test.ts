@@ -48,7 +48,12 @@ test('where all answer, nothing waits for the timeout', async () => {
 
 test('a request that was never finished does not hold the server', async () => {
   const local = await LocalServer.forTest({ CLOSE_TIMEOUT_MS: String(CLOSE_TIMEOUT_MS) });
-  const halves = ['', 'GET /he', 'GET /health HTTP/1.1\r\nHost: x\r\n', 'POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab'];
+  const halves = [
+    '',
+    'GET /he',
+    'GET /health HTTP/1.1\r\nHost: x\r\n',
+    'POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab',
+  ];
   const sockets = halves.map((half) => {
     const socket = connect(local.port, '127.0.0.1');
     socket.on('error', () => undefined);
@@ -107,10 +112,16 @@ test('a server that never listened closes, and one whose port is taken', async (
 });
 
 test('nothing keeps the process alive after it', async () => {
-  const held = () => process.getActiveResourcesInfo().filter((name) => !/^(PipeWrap|TTYWrap|MessagePort|FSReq.*)$/.test(name)).sort();
+  const held = () =>
+    process
+      .getActiveResourcesInfo()
+      .filter((name) => !/^(PipeWrap|TTYWrap|MessagePort|FSReq.*)$/.test(name))
+      .sort();
   const before = held();
   const local = await LocalServer.start();
-  const peers = await Promise.all(Array.from({ length: 10 }, (_, at) => RawPeer.open(local.port, { answersClose: at > 4 })));
+  const peers = await Promise.all(
+    Array.from({ length: 10 }, (_, at) => RawPeer.open(local.port, { answersClose: at > 4 })),
+  );
   for (const peer of peers) peer.say({ type: 'hello', user: 'anna' }, { type: 'join', id: 1, room: 'r' });
   await Promise.all(peers.map((peer) => peer.text('joined')));
   expect(held().length).toBeGreaterThan(before.length);

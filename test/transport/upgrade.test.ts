@@ -26,10 +26,19 @@ describe('a request becomes a WebSocket', () => {
   test.each([
     ['as it stands', upgradeRequest()],
     ['with a query, which is ignored', upgradeRequest([], '/ws?token=x&room=y')],
-    ['with its headers in another case', upgradeRequest().replaceAll(/^([A-Z][A-Za-z-]+):/gm, (name) => name.toUpperCase())],
+    [
+      'with its headers in another case',
+      upgradeRequest().replaceAll(/^([A-Z][A-Za-z-]+):/gm, (name) => name.toUpperCase()),
+    ],
     ['with the upgrade named in another case', changed('Upgrade: websocket', 'Upgrade: WebSocket')],
-    ['with Connection naming more than the upgrade', changed('Connection: Upgrade', 'Connection: keep-alive, Upgrade')],
-    ['with extensions offered, none of which is taken', upgradeRequest(['Sec-WebSocket-Extensions: permessage-deflate'])],
+    [
+      'with Connection naming more than the upgrade',
+      changed('Connection: Upgrade', 'Connection: keep-alive, Upgrade'),
+    ],
+    [
+      'with extensions offered, none of which is taken',
+      upgradeRequest(['Sec-WebSocket-Extensions: permessage-deflate']),
+    ],
     ['from any origin', upgradeRequest(['Origin: https://example.org'])],
   ])('%s', async (_what, request) => {
     const text = await beginning(local.port, request);
@@ -47,22 +56,63 @@ describe('a request becomes a WebSocket', () => {
   });
 });
 
+test('an upgrade behind another request in the same segment harms nobody', async () => {
+  const pipelined = Array.from({ length: 20 }, async () => {
+    const socket = connect(local.port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.write(`GET /health HTTP/1.1\r\nHost: x\r\n\r\n${upgradeRequest()}`);
+    socket.write(frame({ payload: '{"type":"hello"}' }));
+    await once(socket, 'data');
+    socket.destroy();
+    await once(socket, 'close');
+  });
+  await Promise.all(pipelined);
+  await local.connections(0);
+  const client = await TestClient.hello(local.url);
+  await client.close();
+});
+
 describe('a request is refused with what would be right', () => {
   test.each([
     ['on another path', upgradeRequest([], '/'), 404, 'WebSockets are at /ws'],
     ['on a path that only begins like it', upgradeRequest([], '/ws/'), 404, 'WebSockets are at /ws'],
     ['with another method', changed('GET', 'POST'), 405, 'GET'],
-    ['of version 8, whose origin is in another header', changed('Version: 13', 'Version: 8'), 426, 'version 13'],
+    [
+      'of version 8, whose origin is in another header',
+      changed('Version: 13', 'Version: 8'),
+      426,
+      'version 13',
+    ],
     ['of version 14', changed('Version: 13', 'Version: 14'), 426, 'version 13'],
     ['of two versions at once', changed('Version: 13', 'Version: 13, 8'), 426, 'version 13'],
     ['without a version', changed('Sec-WebSocket-Version: 13\r\n', ''), 426, 'version 13'],
     ['without a key', changed(/Sec-WebSocket-Key: .*\r\n/, ''), 400, 'Sec-WebSocket-Key'],
-    ['with a key that is too short', changed(/(Sec-WebSocket-Key: ).*/, '$1c2hvcnQ='), 400, 'Sec-WebSocket-Key'],
+    [
+      'with a key that is too short',
+      changed(/(Sec-WebSocket-Key: ).*/, '$1c2hvcnQ='),
+      400,
+      'Sec-WebSocket-Key',
+    ],
     ['to h2c, which proxies pass on', changed('Upgrade: websocket', 'Upgrade: h2c'), 400, 'websocket'],
     ['to h2c on a path of HTTP', upgradeRequest([], '/health').replace('websocket', 'h2c'), 400, 'websocket'],
-    ['with only another subprotocol', upgradeRequest(['Sec-WebSocket-Protocol: mqtt, graphql-ws']), 400, 'roomcast.v1'],
-    ['with subprotocols that are no list', upgradeRequest(['Sec-WebSocket-Protocol: roomcast.v1,,x y']), 400, 'Protocol'],
-    ['with the subprotocol twice', upgradeRequest(['Sec-WebSocket-Protocol: roomcast.v1, roomcast.v1']), 400, 'Protocol'],
+    [
+      'with only another subprotocol',
+      upgradeRequest(['Sec-WebSocket-Protocol: mqtt, graphql-ws']),
+      400,
+      'roomcast.v1',
+    ],
+    [
+      'with subprotocols that are no list',
+      upgradeRequest(['Sec-WebSocket-Protocol: roomcast.v1,,x y']),
+      400,
+      'Protocol',
+    ],
+    [
+      'with the subprotocol twice',
+      upgradeRequest(['Sec-WebSocket-Protocol: roomcast.v1, roomcast.v1']),
+      400,
+      'Protocol',
+    ],
     ['with 65 headers', upgradeRequest(many(60)), 431, '64 headers'],
     ['with 500 headers', upgradeRequest(many(495)), 431, '64 headers'],
   ])('%s', async (_what, request, status, advice) => {
@@ -107,7 +157,9 @@ describe('the subprotocol', () => {
     ['is chosen beside a token, which is not repeated', ['roomcast.v1', `bearer.${JWT}`]],
     ['is chosen behind a token, which is not repeated', [`bearer.${JWT}`, 'roomcast.v1']],
   ])('%s', async (_what, offered) => {
-    const peer = await RawPeer.open(local.port, { headers: [`Sec-WebSocket-Protocol: ${offered.join(', ')}`] });
+    const peer = await RawPeer.open(local.port, {
+      headers: [`Sec-WebSocket-Protocol: ${offered.join(', ')}`],
+    });
     expect(peer.answer.headers.get('sec-websocket-protocol')).toBe('roomcast.v1');
     expect(JSON.stringify([...peer.answer.headers])).not.toContain('bearer');
   });
@@ -118,7 +170,10 @@ describe('the subprotocol', () => {
   });
 
   test('of an unknown name beside a token is refused, and the token is in no log line', async () => {
-    const answer = await exchange(local.port, upgradeRequest([`Sec-WebSocket-Protocol: mqtt, bearer.${JWT}`]));
+    const answer = await exchange(
+      local.port,
+      upgradeRequest([`Sec-WebSocket-Protocol: mqtt, bearer.${JWT}`]),
+    );
     expect(answer?.status).toBe(400);
     expect(answer?.body).not.toContain(JWT);
     expect(JSON.stringify(local.logger.lines)).not.toContain(JWT);
@@ -128,13 +183,16 @@ describe('the subprotocol', () => {
 describe('too many at once', () => {
   test('are told to come back in a moment', async () => {
     const few = await LocalServer.forTest({ LIMIT_UPGRADES_PER_SECOND: '5' });
-    const answers = await Promise.all(Array.from({ length: 40 }, () => beginning(few.port, upgradeRequest())));
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, () => beginning(few.port, upgradeRequest())),
+    );
     const taken = answers.filter((answer) => answer.startsWith('HTTP/1.1 101'));
     const refused = answers.filter((answer) => answer.startsWith('HTTP/1.1 503'));
     expect(taken.length).toBeGreaterThanOrEqual(5);
     expect(taken.length).toBeLessThan(20);
     expect(refused.length).toBe(40 - taken.length);
-    for (const answer of refused) expect(answer).toMatch(/Retry-After: 2\r\n[^]*too many connections at once/);
+    for (const answer of refused)
+      expect(answer).toMatch(/Retry-After: 2\r\n[^]*too many connections at once/);
   });
 
   test('count only what would have been taken', async () => {
@@ -209,7 +267,9 @@ test('a refused peer that never closes its side is not kept', async () => {
   // Only a socket that is gone answers data with a reset.
   const failed = once(socket, 'error');
   const poke = setInterval(() => socket.write('x'), 5);
-  await expect(failed).resolves.toMatchObject([{ code: expect.stringMatching(/EPIPE|ECONNRESET/) as string }]);
+  await expect(failed).resolves.toMatchObject([
+    { code: expect.stringMatching(/EPIPE|ECONNRESET/) as string },
+  ]);
   clearInterval(poke);
   socket.destroy();
 });

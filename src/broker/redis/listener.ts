@@ -74,8 +74,8 @@ export class Listener {
     this.#events?.signal(room, signal);
   }
 
-  subscribed(room: string): void {
-    this.#events?.subscribed(room);
+  subscribed(room: string, sameStore: boolean): void {
+    this.#events?.subscribed(room, sameStore);
   }
 
   linkLost(): void {

@@ -171,7 +171,7 @@ class RedisBroker implements Broker {
           listener.linkLost();
           this.#availability.set('subscriber', false);
         },
-        resubscribed: (room) => listener.subscribed(room),
+        resubscribed: (room, sameStore) => listener.subscribed(room, sameStore),
         complete: () => this.#availability.set('subscriber', true),
       },
     );
@@ -193,7 +193,7 @@ class RedisBroker implements Broker {
     this.#logger.warn({}, 'a canary was missed, so room messages may be missing too');
     const { rooms } = this.#subscriber;
     this.#listener.linkLost();
-    for (const room of rooms.rooms()) if (rooms.isHeard(room)) this.#listener.subscribed(room);
+    for (const room of rooms.rooms()) if (rooms.isHeard(room)) this.#listener.subscribed(room, true);
   }
 
   #compareLinks(): void {

@@ -26,7 +26,8 @@ export interface SubscriberEvents {
   /** The canary's channel is acknowledged: from now on silence means something. */
   listening(): void;
   lost(): void;
-  resubscribed(room: string): void;
+  /** `sameStore`: the Redis at the other end is the one from before, and did not restart. */
+  resubscribed(room: string, sameStore: boolean): void;
   /** Everything wanted is heard again. */
   complete(): void;
 }
@@ -51,6 +52,8 @@ export class Subscriber {
   readonly #canaryChannel: string;
   #exchange: Exchange | undefined;
   #identity: string | undefined;
+  /** Of the connection before. */
+  #formerIdentity: string | undefined;
   #timers: readonly Timer[] = [];
 
   constructor(options: SubscriberOptions, events: SubscriberEvents) {
@@ -61,7 +64,7 @@ export class Subscriber {
       clock: options.clock,
       logger: options.logger,
       channelOf: (room) => options.keys.channel(room),
-      resubscribed: (room) => events.resubscribed(room),
+      resubscribed: (room) => events.resubscribed(room, this.#sameStore),
       complete: () => this.#complete(),
     });
     this.#link = new Link(
@@ -83,6 +86,10 @@ export class Subscriber {
   /** `run_id` of the Redis at the other end, where it is known. */
   get identity(): string | undefined {
     return this.#identity;
+  }
+
+  get #sameStore(): boolean {
+    return this.#identity !== undefined && this.#identity === this.#formerIdentity;
   }
 
   /** Gives the connection up: it is open, but wrong. */
@@ -128,6 +135,8 @@ export class Subscriber {
   #close(reason: string): void {
     const ending = this.#exchange;
     this.#exchange = undefined;
+    // A connection that ended before it said who is there tells nothing: what was known before still stands.
+    this.#formerIdentity = this.#identity ?? this.#formerIdentity;
     this.#identity = undefined;
     for (const timer of this.#timers) timer.cancel();
     this.#timers = [];

@@ -26,7 +26,7 @@ export interface Http {
   readonly app: FastifyInstance;
   readonly server: Server;
   /** Requests under way may end; what does not end in time is cut off. Resolves once upgraded sockets are gone too. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export function createHttp({ clock, logger, settings }: HttpParts): Http {
@@ -49,8 +49,16 @@ export function createHttp({ clock, logger, settings }: HttpParts): Http {
     },
   });
   if (!server) throw new Error('fastify did not ask for its server');
+  surviveAcceptErrors(server, logger);
   answerMistakes(app, logger);
   return { app, server, close: closing(app, server, clock, settings.closeTimeoutMs) };
+}
+
+/** A connection that the system could not hand over; without a listener it would end the process. A failed `listen` is its caller's. */
+function surviveAcceptErrors(server: Server, logger: Logger): void {
+  server.on('error', (error) => {
+    if (server.listening) logger.error({ error: error.message }, 'a connection could not be accepted');
+  });
 }
 
 /** Every answer is JSON and says what would be right. */

@@ -22,7 +22,7 @@ test('two Redis that fail over, split, heal and come back with an old snapshot k
 /** A run that never met a case proves nothing about it. */
 function expectAll(met: Tally, faults: readonly string[]): void {
   const verdicts = ['ok', 'more', 'fresh', 'lost', 'diverged', 'trimmed'].map((verdict) => `read ${verdict}`);
-  const damages = ['meta', 'log', 'entry', 'once', 'rollback'].map((kind) => `damage ${kind}`);
+  const damages = ['term', 'meta', 'log', 'entry', 'once', 'rollback'].map((kind) => `damage ${kind}`);
   const others = ['publish ok', 'publish dup', 'new life', 'new term', 'terms crossed', 'heard'];
   const missing = [...verdicts, ...damages, ...others, ...faults].filter((what) => !met[what]);
   expect(missing).toEqual([]);

@@ -65,7 +65,7 @@ describe('a user held while the room is reconciled', () => {
   it('in another room: changes nothing here', async () => {
     stored('room', 'ann');
     const done = reconciler.reconcile('room', new Set());
-    reconciler.beforeHold('other', 'ann');
+    void reconciler.beforeHold('other', 'ann');
     await done;
     expect(dropped()).toEqual(['ann']);
   });
@@ -100,7 +100,7 @@ describe('a user held while the room is reconciled', () => {
     stored('room', 'ann');
     const first = reconciler.reconcile('room', new Set(['ann']));
     const second = reconciler.reconcile('room', new Set());
-    reconciler.beforeHold('room', 'ann');
+    void reconciler.beforeHold('room', 'ann');
     await Promise.all([first, second]);
     expect(dropped()).toEqual([]);
   });
@@ -145,9 +145,9 @@ describe('a rebuild', () => {
       return name === 'HSCAN' ? ['0', ['ann', '1']] : undefined;
     });
     await reconciler.rebuild(async () => {
-      reconciler.beforeHold('kept', 'ann');
+      void reconciler.beforeHold('kept', 'ann');
       await Promise.resolve();
-      reconciler.beforeHold('late', 'ann');
+      void reconciler.beforeHold('late', 'ann');
     });
     expect(commands.sentOf('drop').map(({ args }) => args[3])).toEqual(['stale']);
   });

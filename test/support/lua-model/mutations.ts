@@ -40,7 +40,7 @@ export const ROOM_MUTATIONS: readonly Mutation[] = [
   plant('publish', 'a taken seq is given again', '#taken == 0 and', ''),
   plant('publish', 'a new life keeps the old log', "  redis.call('DEL', log_key)", ''),
   plant('publish', 'the announcement names another seq', "'1M' .. position", "'1M' .. position .. '0'"),
-  plant('publish', 'nothing is announced', 'redis.call(publish, channel', "redis.call('ECHO', channel) --"),
+  plant('publish', 'nothing is announced', "redis.call(publish, channel, '1M'", "redis.call('ECHO', '1M'"),
   plant('read', 'what was lost is not noticed', 'if since > term_end then', 'if since > top then'),
   plant(
     'read',
@@ -48,7 +48,6 @@ export const ROOM_MUTATIONS: readonly Mutation[] = [
     "  return reset('lost', 0)\nend\nlocal since =",
     '  colon = 11\nend\nlocal since =',
   ),
-  plant('read', 'another life is continued', 'if epoch ~= since_epoch then', 'if false then'),
   plant('read', 'a hole inside is not noticed', ' or last - since ~= #entries', ''),
   plant(
     'read',
@@ -119,8 +118,8 @@ export const PRESENCE_MUTATIONS: readonly Mutation[] = [
   plant(
     'drop',
     'the last to go is not announced',
-    'redis.call(publish, channel',
-    "redis.call('ECHO', channel) --",
+    "redis.call(publish, channel, '1P'",
+    "redis.call('ECHO', '1P'",
   ),
   plant('heartbeat', 'no grace after an outage', 'newest_beat and now - newest_beat > lease_ms / 2', 'false'),
   plant('heartbeat', 'no grace after a restart', 'known_term and known_term ~= term', 'false'),

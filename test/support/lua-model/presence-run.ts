@@ -90,7 +90,8 @@ class PresenceWorld {
     else if (dice <= 680) await this.#change('drop');
     else if (dice <= 740) await this.#passTime();
     else if (dice <= 800) await this.#expire(this.#pickNode('running'), true);
-    else if (dice <= 880) await this.#changeLife();
+    else if (dice <= 870) await this.#changeLife();
+    else if (dice <= 880) await this.#lateRegistration(this.#chance.pick(this.#nodes).incarnation);
     else if (dice <= 910) await this.#audit(this.#chance.pick(this.#store.rooms));
     else if (dice <= 970) await this.#compare();
     else if (dice <= 980) await this.#rest();
@@ -182,6 +183,16 @@ class PresenceWorld {
     for (const fenced of await Promise.all(beats)) if (fenced !== undefined) await this.#recover(fenced);
   }
 
+  /** The first beat of a node, sent again or stuck in a socket until now, perhaps longer than the node lived. */
+  async #lateRegistration(incarnation: string): Promise<void> {
+    const alive = this.#model.beat(incarnation, true, 0, this.#store.now(), this.#store.term);
+    const [answer] = await this.#store.beat(incarnation, true, 0);
+    this.#log.note(`${incarnation} registers late: ${String(answer)}`);
+    this.#log.count('late registration');
+    if (answer !== (alive ? 1 : 0))
+      fail(`a late registration was answered ${String(answer)}, expected ${alive}`);
+  }
+
   #running(): SimulatedNode[] {
     return this.#nodes.filter((node) => node.life === 'running');
   }
@@ -241,6 +252,7 @@ class PresenceWorld {
       await this.#reap(node.incarnation, this.#chance.pick(this.#store.rooms), 'node_lost', true);
     }
     for (const inc of dead) {
+      if (this.#chance.chance(0.2)) await this.#lateRegistration(inc);
       const rooms = await this.#store.client.smembers(this.#store.keys.rooms(this.#store.partition, inc));
       // Without rooms one call, for any of them, ends the reaping.
       const first = this.#store.rooms[0] ?? '';
@@ -256,7 +268,8 @@ class PresenceWorld {
     const { client, keys } = this.#store;
     const before = await client.hkeys(keys.presence(room, inc));
     const replies: Reply[][] = [];
-    for (;;) {
+    for (let round = 1; ; round++) {
+      if (round > 50) fail(`${inc} is not reaped in ${room} after ${round} rounds`);
       const limit = this.#chance.pick([1, 2, 100]);
       const reapers = Array.from({ length: this.#chance.between(1, 3) }, (_, i) => i);
       replies.push(...(await Promise.all(reapers.map((i) => this.#store.reap(i, inc, room, limit, reason)))));
@@ -508,6 +521,8 @@ class PresenceWorld {
     // The past that a cut leads back to may be a damaged one.
     if (kind === 'cut') this.#damaged = true;
     await this.#mendAll();
+    // Leases that were stored prove nothing until somebody could beat.
+    if (this.#chance.chance(0.5)) await this.#expire(this.#pickNode('running'), true);
     // The changed term in the answer to their next beat makes the nodes tell everything again.
     await this.#reassert();
     for (const room of this.#store.rooms) await this.#audit(room);

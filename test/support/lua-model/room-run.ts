@@ -5,7 +5,7 @@
  * Two worlds: `single` is one Redis with an append-only file that is restarted, emptied
  * and has its tail cut; `pair` is two without, one replicating the other, promoted while
  * the old primary goes on (its tail is lost to whoever moves over), flipped between and healed.
- * Runs of even seeds are gentle: nothing is damaged and never all is lost, so lives grow old.
+ * Runs of even seeds are gentle: nothing is damaged and never all is lost, so lives grow old and see many terms.
  */
 import { decodeEnvelope } from '../../../src/broker/redis/envelope.ts';
 import { createKeys, type Keys } from '../../../src/broker/redis/keys.ts';
@@ -109,12 +109,19 @@ class RoomWorld {
     if (dice <= 600) await this.#publish();
     else if (dice <= 720) await this.#settle();
     else if (dice <= 850) await this.#catchUp(this.#chance.pick(this.#readers));
-    else if (dice <= 890) await this.#readForeign();
-    else if (dice <= 920) await this.#history();
+    else if (dice <= 890) await this.#readForeign(this.#primary(), this.#chance.pick(ROOMS));
+    else if (dice <= 920) await this.#history(this.#primary(), this.#chance.pick(ROOMS));
     else if (dice <= 935) await this.#initialise(this.#primary(), this.#chance.pick(ROOMS));
     else if (dice <= 960) await this.#primary().compare();
-    else if (dice <= 988) await damageRoom(this.#faults, this.#primary(), this.#chance.pick(ROOMS));
+    else if (dice <= 988) await this.#damage(this.#primary(), this.#chance.pick(ROOMS));
     else await this.#break();
+  }
+
+  /** Looked at from old positions at once, because the next messages push the damage out of the log. */
+  async #damage(server: RoomServer, room: string): Promise<void> {
+    await damageRoom(this.#faults, server, room);
+    for (let i = 0; i < 3; i++) await this.#readForeign(server, room);
+    await this.#history(server, room);
   }
 
   async #break(): Promise<void> {
@@ -171,6 +178,7 @@ class RoomWorld {
     if (after.tip !== undefined) this.#witness.acknowledge(after.tip);
     this.#witness.claim(room, epoch, predicted.seq, payload);
     server.replaceState(room, after);
+    server.published.push(payload);
   }
 
   async #initialise(server: RoomServer, room: string): Promise<void> {
@@ -207,12 +215,11 @@ class RoomWorld {
     }
   }
 
-  /** Positions that are nobody's: of other rooms, of the past, of the future, invented. */
-  async #readForeign(): Promise<void> {
-    const server = this.#primary();
-    const room = this.#chance.pick(ROOMS);
-    const known = this.#chance.pick(this.#readers).cursor;
-    const epoch = this.#chance.chance(0.2) || known === undefined ? '0123456789.0123456789' : known.epoch;
+  /** Positions that are nobody's: old ones of the room, others of the past, the future or another room, invented ones. */
+  async #readForeign(server: RoomServer, room: string): Promise<void> {
+    const readers = this.#readers.filter((reader) => reader.room === room || this.#chance.chance(0.1));
+    const known = this.#chance.pick(readers).cursor;
+    const epoch = this.#chance.chance(0.1) || known === undefined ? '0123456789.0123456789' : known.epoch;
     const seq = Math.max(0, (known?.seq ?? 5) + this.#chance.between(-KEPT - 5, 3));
     const limit = this.#chance.between(1, 8);
     const predicted = predictRead(server.stateOf(room), { epoch, seq }, limit);
@@ -267,9 +274,7 @@ class RoomWorld {
     this.#log.count('terms crossed', reply.terms.length);
   }
 
-  async #history(): Promise<void> {
-    const server = this.#primary();
-    const room = this.#chance.pick(ROOMS);
+  async #history(server: RoomServer, room: string): Promise<void> {
     const state = server.stateOf(room);
     const near = Math.max(0, state.seq + this.#chance.between(-KEPT - 3, 3));
     const [before, after] = this.#chance.pick([
@@ -300,13 +305,17 @@ class RoomWorld {
       for (const { room, raw } of heard) {
         const envelope = decodeEnvelope(raw);
         if (envelope?.kind !== 'message') return fail(`heard ${raw.toString()}`);
+        const payload = `1${envelope.body.toString()}`;
+        const expected = server.published.shift();
+        if (payload !== expected) fail(`heard ${payload}, expected ${expected}`);
         this.#log.count('heard');
         for (const reader of this.#readers) {
           if (reader.server !== index || reader.room !== room || this.#chance.chance(0.05)) continue;
-          const behind = reader.hear(envelope.epoch, envelope.seq, `1${envelope.body.toString()}`);
+          const behind = reader.hear(envelope.epoch, envelope.seq, payload);
           if (behind) await this.#catchUp(reader);
         }
       }
+      if (server.published.length > 0) fail(`never announced: ${server.published.join(' ')}`);
     }
   }
 

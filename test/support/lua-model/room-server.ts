@@ -27,6 +27,8 @@ export class RoomServer {
   past: ReadonlyMap<string, RoomState>[] = [new Map()];
   /** What it was synced with as a replica, oldest first. The newest need not lie on its disk: a partial sync writes nothing. */
   synced: ReadonlyMap<string, RoomState>[] = [new Map()];
+  /** Messages it stored since `takeHeard`, in order: each must be heard. */
+  published: string[] = [];
   /** Length of the append-only file when the process started. */
   aofStart = 0;
   #link: { client: Redis; subscriber: Redis; caller: ScriptCaller; heard: Heard[] } | undefined;

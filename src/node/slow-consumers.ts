@@ -1,0 +1,217 @@
+/**
+ * Members whose connection is full are paused, not dropped and not buffered
+ * without end. A paused member is a position behind its room's top, and catches
+ * up like anybody who fell behind: from the ring, else from the store, in chunks
+ * no larger than its connection takes. What is no longer kept is told as `reset`.
+ * Signals are shed; presence is told anew as a snapshot. Who takes nothing at all
+ * for a while is closed with 4009 and resumes by its position.
+ */
+import type { Broker } from '../broker/broker.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Entry } from '../core/entry.ts';
+import { textFrame } from '../core/frame.ts';
+import type { Logger } from '../core/logger.ts';
+import { RoomStream, type StreamLimits } from '../core/room-stream.ts';
+import type { Session, Subscription } from '../core/session.ts';
+import { CLOSE } from '../protocol/codes.ts';
+import { encodeFrame, messageFrame } from '../protocol/encode.ts';
+import { type Position, samePosition } from '../protocol/position.ts';
+import type { FanOut, SlowKeeper } from './fan-out.ts';
+import type { PresenceRelay } from './presence-relay.ts';
+import type { Relay } from './relay.ts';
+import { closeWith } from './replies.ts';
+
+export interface SlowConsumerSettings extends StreamLimits {
+  readonly limitOutboxBytes: number;
+  readonly limitOutboxTotalBytes: number;
+  readonly limitOutboxStallMs: number;
+}
+
+interface Stalled {
+  progress: number;
+  sinceMs: number;
+}
+
+/** Entries of one step of a catch-up; bodies of full size make it 2 MB. */
+const CHUNK_ENTRIES = 64;
+const RETRY_MS = 200;
+/** The close frame queues behind the backlog: a peer that does not read will never see it. */
+const CLOSE_PATIENCE_MS = 1000;
+
+export class SlowConsumers implements SlowKeeper {
+  readonly #broker: Broker;
+  readonly #relay: Relay;
+  readonly #presence: PresenceRelay;
+  readonly #fanOut: FanOut;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #settings: SlowConsumerSettings;
+  readonly #sessions = new Map<Session, Stalled>();
+
+  constructor(
+    broker: Broker,
+    relay: Relay,
+    presence: PresenceRelay,
+    fanOut: FanOut,
+    clock: Clock,
+    logger: Logger,
+    settings: SlowConsumerSettings,
+  ) {
+    this.#broker = broker;
+    this.#relay = relay;
+    this.#presence = presence;
+    this.#fanOut = fanOut;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#settings = settings;
+    fanOut.keepSlow(this);
+  }
+
+  /** Connections that are paused now. */
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  fellBehind(subscription: Subscription, before: Position): void {
+    subscription.behind = before;
+    this.#keep(subscription.session);
+  }
+
+  missedPresence(subscription: Subscription): void {
+    if (subscription.presence === 'none') return;
+    subscription.missedPresence = true;
+    this.#keep(subscription.session);
+  }
+
+  /** Called every second: closes who takes nothing, and the largest where all together hold too much. */
+  sweep(sessions: Iterable<Session>): void {
+    const now = this.#clock.now();
+    const { limitOutboxStallMs } = this.#settings;
+    for (const [session, stalled] of this.#sessions) {
+      const { queuedBytes, progress } = session.connection;
+      if (session.closed) this.#sessions.delete(session);
+      else if (queuedBytes === 0 || progress !== stalled.progress) {
+        stalled.progress = progress;
+        stalled.sinceMs = now;
+      } else if (limitOutboxStallMs > 0 && now - stalled.sinceMs >= limitOutboxStallMs) this.#close(session);
+    }
+    this.#boundTotal(sessions);
+  }
+
+  #keep(session: Session): void {
+    if (this.#sessions.has(session)) return;
+    const { connection } = session;
+    this.#sessions.set(session, { progress: connection.progress, sinceMs: this.#clock.now() });
+    this.#logger.debug({ connection: session.id, queuedBytes: connection.queuedBytes }, 'connection paused');
+    connection.onDrained(() => void this.#resume(session));
+  }
+
+  /** The connection drained: its rooms go on, one after the other, until it is full again. */
+  async #resume(session: Session): Promise<void> {
+    for (const subscription of session.subscriptions.values()) {
+      while (subscription.behind && isCurrent(subscription)) {
+        if (this.#isFull(session)) {
+          session.connection.onDrained(() => void this.#resume(session));
+          return;
+        }
+        await this.#step(subscription, subscription.behind);
+      }
+    }
+    for (const subscription of session.subscriptions.values()) {
+      if (subscription.missedPresence) this.#presence.tellAnew(subscription);
+    }
+    this.#sessions.delete(session);
+  }
+
+  /** One chunk, and the member is live again where that was the last. */
+  async #step(subscription: Subscription, behind: Position): Promise<void> {
+    const { room } = subscription;
+    // What waits is for those who are not paused; afterwards the ring ends where they are.
+    this.#fanOut.flush(room);
+    const stream = this.#relay.stream(room);
+    const cursor = stream?.cursor;
+    if (!stream?.live || !cursor) {
+      await this.#pause();
+      return;
+    }
+    if (samePosition(behind, cursor)) {
+      subscription.behind = undefined;
+      return;
+    }
+    const kept = stream.ring.after(behind);
+    if (kept) this.#deliver(subscription, behind.epoch, kept.slice(0, CHUNK_ENTRIES));
+    else await this.#stepFromStore(subscription, behind);
+  }
+
+  #deliver(subscription: Subscription, epoch: string, entries: readonly Entry[]): void {
+    const { session, room } = subscription;
+    const frames = entries.map((entry) => textFrame(messageFrame(room, entry)));
+    session.connection.write(Buffer.concat(frames));
+    const last = entries[entries.length - 1];
+    if (last) subscription.behind = { epoch, seq: last.seq };
+  }
+
+  /** A stream of its own, of this member alone: the same merge, the same verdicts, told to one connection. */
+  async #stepFromStore(subscription: Subscription, behind: Position): Promise<void> {
+    const { session, room } = subscription;
+    const frames: Buffer[] = [];
+    const own = new RoomStream(
+      this.#settings,
+      {
+        deliver: (entry) => frames.push(textFrame(messageFrame(room, entry))),
+        epoch: (position) => frames.push(textFrame(encodeFrame({ type: 'epoch', room, ...position }))),
+        reset: (position, reason) =>
+          frames.push(textFrame(encodeFrame({ type: 'reset', room, ...position, reason }))),
+      },
+      behind,
+    );
+    const generation = own.readIssued();
+    try {
+      own.readAnswered(generation, await this.#broker.read(room, behind, CHUNK_ENTRIES));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#logger.debug({ room, error: reason }, 'slow consumer: read put off');
+      await this.#pause();
+      return;
+    }
+    if (!isCurrent(subscription)) return;
+    if (frames.length > 0) session.connection.write(Buffer.concat(frames));
+    else await this.#pause(); // Ahead of this node by what is still on its way here.
+    subscription.behind = own.cursor ?? behind;
+  }
+
+  #isFull(session: Session): boolean {
+    return session.connection.queuedBytes > this.#settings.limitOutboxBytes;
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#clock.after(RETRY_MS, resolve);
+    });
+  }
+
+  #close(session: Session): void {
+    this.#sessions.delete(session);
+    this.#logger.debug({ connection: session.id, queuedBytes: session.connection.queuedBytes }, 'connection too slow');
+    closeWith(session.connection, CLOSE.tooSlow, 'you read too slowly; reconnect and resume from your position');
+    this.#clock.after(CLOSE_PATIENCE_MS, () => session.connection.terminate());
+  }
+
+  #boundTotal(sessions: Iterable<Session>): void {
+    const { limitOutboxTotalBytes } = this.#settings;
+    if (limitOutboxTotalBytes === 0) return;
+    const queued = [...sessions].filter((session) => session.connection.queuedBytes > 0);
+    let total = queued.reduce((bytes, session) => bytes + session.connection.queuedBytes, 0);
+    if (total <= limitOutboxTotalBytes) return;
+    for (const session of queued.sort((a, b) => b.connection.queuedBytes - a.connection.queuedBytes)) {
+      if (total <= limitOutboxTotalBytes) return;
+      total -= session.connection.queuedBytes;
+      this.#close(session);
+    }
+  }
+}
+
+function isCurrent(subscription: Subscription): boolean {
+  const { session, room } = subscription;
+  return !session.closed && session.subscriptions.get(room) === subscription;
+}
