@@ -1,6 +1,6 @@
 /** `npm run bench -- <scenario>`: reads the command line, runs, shows a table, keeps the results. */
 import { parseArgs } from 'node:util';
-import { measureCeiling } from './generator/ceiling.ts';
+import { ceilingText, measureCeiling } from './generator/ceiling.ts';
 import { HELP } from './help.ts';
 import { PEERS, peerNamed } from './peers/registry.ts';
 import { Progress } from './report/progress.ts';
@@ -22,7 +22,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (rest.length > 0) throw new UsageError(`one scenario at a time; "${rest.join(' ')}" is left over`);
   const progress = new Progress();
   if (name === 'ceiling') {
-    console.log(JSON.stringify(await measureCeiling(values.quick === true ? 1 : 3), null, 2));
+    for (const one of await measureCeiling(values.quick === true ? 1 : 3)) console.log(ceilingText(one));
     return 0;
   }
   const plain = PLAIN[name];

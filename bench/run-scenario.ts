@@ -4,7 +4,7 @@
  * came out. A peer that cannot run here is left out with its reason; one that
  * fails is reported and the others go on.
  */
-import { measureCeiling } from './generator/ceiling.ts';
+import { ceilingText, measureCeiling } from './generator/ceiling.ts';
 import { describeMachine } from './machine/machine.ts';
 import type { Peer } from './peers/peer.ts';
 import type { Progress } from './report/progress.ts';
@@ -23,6 +23,8 @@ export async function runScenario(
   { runs, quick, command }: RunOptions,
   progress: Progress,
 ): Promise<ScenarioReport> {
+  const missing = scenario.prepare?.();
+  if (missing !== undefined) throw new Error(`${scenario.name} cannot run here: ${missing}`);
   const startedAt = new Date();
   const reports: (PeerReport & { failures: string[]; skipped?: string })[] = [];
   const peers: Peer[] = [];
@@ -36,9 +38,7 @@ export async function runScenario(
 
   progress.say('measuring the generator itself');
   const ceiling = await measureCeiling(quick ? 1 : 3);
-  for (const [frames, perSecond] of Object.entries(ceiling.framesPerSecond)) {
-    progress.say(`generator ceiling, ${frames} frames per write: ${Math.round(perSecond).toLocaleString('en-US')} frames/s`);
-  }
+  for (const one of ceiling) progress.say(`generator ceiling, ${ceilingText(one)}`);
 
   const rows = new Rows();
   for (let run = 0; run < runs; run += 1) {

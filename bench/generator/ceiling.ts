@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Launched } from '../machine/launch.ts';
 import { coresOf } from '../machine/pinning.ts';
+import { cpuSeconds } from '../machine/processes.ts';
 import { Load } from './load.ts';
 
 const MAIN = fileURLToPath(new URL('./blaster-main.js', import.meta.url));
@@ -16,17 +17,24 @@ const PAYLOAD_BYTES = 230;
 const CONNECTIONS = 1000;
 
 export interface Ceiling {
-  /** Frames per second, by how many frames the server puts into one write. */
-  readonly framesPerSecond: Readonly<Record<string, number>>;
+  readonly framesPerWrite: number;
+  readonly framesPerSecond: number;
+  /** How busy the generator's cores were. Well under 100: the blaster was the slower of the two. */
+  readonly generatorPercent: number;
 }
 
-export async function measureCeiling(seconds: number): Promise<Ceiling> {
-  const framesPerSecond: Record<string, number> = {};
-  for (const frames of FRAMES_PER_WRITE) framesPerSecond[frames] = await blast(frames, seconds);
-  return { framesPerSecond };
+export async function measureCeiling(seconds: number): Promise<Ceiling[]> {
+  const ceilings: Ceiling[] = [];
+  for (const frames of FRAMES_PER_WRITE) ceilings.push(await blast(frames, seconds));
+  return ceilings;
 }
 
-async function blast(framesPerWrite: number, seconds: number): Promise<number> {
+export function ceilingText({ framesPerWrite, framesPerSecond, generatorPercent }: Ceiling): string {
+  const count = Math.round(framesPerSecond).toLocaleString('en-US');
+  return `${framesPerWrite} frames per write: ${count} frames/s at ${Math.round(generatorPercent)} % of its cores`;
+}
+
+async function blast(framesPerWrite: number, seconds: number): Promise<Ceiling> {
   const cores = coresOf();
   const command = [process.execPath, MAIN, String(framesPerWrite), String(PAYLOAD_BYTES)];
   const blaster = new Launched(command, { cores: cores.server });
@@ -38,13 +46,19 @@ async function blast(framesPerWrite: number, seconds: number): Promise<number> {
     process.kill(blaster.pid, 'SIGUSR2');
     await delay(500);
     await load.phase();
+    const cpuBefore = cpuSeconds(load.pids);
+    const beganAt = performance.now();
     const before = await load.count();
     await delay(seconds * 1000);
     const after = await load.count();
-    return after.reduce((sum, { messages, atUs }, n) => {
+    const cpu = cpuSeconds(load.pids) - cpuBefore;
+    const elapsed = (performance.now() - beganAt) / 1000;
+    const framesPerSecond = after.reduce((sum, { messages, atUs }, n) => {
       const from = before[n];
       return from ? sum + ((messages - from.messages) * 1e6) / (atUs - from.atUs) : sum;
     }, 0);
+    const generatorPercent = (100 * cpu) / (elapsed * Math.max(1, cores.generator.length));
+    return { framesPerWrite, framesPerSecond, generatorPercent };
   } finally {
     load.stop();
     await blaster.stop();

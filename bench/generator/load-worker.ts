@@ -29,6 +29,8 @@ interface Sample {
   readonly check: DeliveryCheck;
   told: boolean;
   closeCode: number;
+  /** It stopped reading once: how late it is says nothing of the others. */
+  isSlow: boolean;
 }
 
 export class LoadWorker implements Orders {
@@ -135,9 +137,13 @@ export class LoadWorker implements Orders {
     };
   }
 
+  /** Begin a phase afterwards: those that are paused leave the totals of the sample. */
   async pause(count: number): Promise<void> {
     this.#paused = this.#samples.slice(0, count);
-    for (const { connection } of this.#paused) connection.pause();
+    for (const sample of this.#paused) {
+      sample.isSlow = true;
+      sample.connection.pause();
+    }
   }
 
   async resume(): Promise<void> {
@@ -174,7 +180,6 @@ export class LoadWorker implements Orders {
         resolve(`not joined within ${order.timeoutMs} ms`);
       }, order.timeoutMs);
       let isReady = false;
-      const check = new DeliveryCheck(order.firstNumber);
       const connection = new Connection(wire, plan, endpoint, {
         ready: () => {
           isReady = true;
@@ -187,20 +192,24 @@ export class LoadWorker implements Orders {
           else this.#ended(sample, code);
         },
         error: (text) => this.#complain(text),
-        ...(plan.sampled ? { marker: this.#marker(check), told: () => void (sample.told = true) } : {}),
+        ...(plan.sampled
+          ? {
+              marker: (stream, number, sentUs) => this.#seen(sample, stream, number, sentUs),
+              told: () => void (sample.told = true),
+            }
+          : {}),
       });
       // At once rather than when ready: streams name connections by their place in the plan.
       this.#connections.push(connection);
-      const sample: Sample = { connection, check, told: false, closeCode: 0 };
+      const check = new DeliveryCheck(order.firstNumber);
+      const sample: Sample = { connection, check, told: false, closeCode: 0, isSlow: false };
       if (plan.sampled) this.#samples.push(sample);
     });
   }
 
-  #marker(check: DeliveryCheck) {
-    return (stream: number, number: number, sentUs: number): void => {
-      check.see(stream, number);
-      if (sentUs >= this.#phaseUs) record(this.#times, nowUs() - sentUs);
-    };
+  #seen(sample: Sample, stream: number, number: number, sentUs: number): void {
+    sample.check.see(stream, number);
+    if (!sample.isSlow && sentUs >= this.#phaseUs) record(this.#times, nowUs() - sentUs);
   }
 
   #ended(sample: Sample, code: number): void {
@@ -219,7 +228,8 @@ export class LoadWorker implements Orders {
       totals.messages += connection.messages;
       totals.bytes += connection.bytes;
     }
-    for (const { connection, check } of this.#samples) {
+    for (const { connection, check, isSlow } of this.#samples) {
+      if (isSlow) continue;
       totals.sampled += connection.messages;
       totals.markers += check.seen;
       addFaults(totals.faults, check.faults);

@@ -6,11 +6,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { addFaults, noFaults } from './delivery-check.ts';
 import { mergeTimes, type Times } from './histogram.ts';
-import type { ConnectionPlan, Counted, Published, Sampled, StreamPlan } from './orders.ts';
+import type { ConnectionPlan, Counted, Published, Sampled, SlowEnd, StreamPlan } from './orders.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 /** Every frame of one connection in this many is read and checked. */
-export const SAMPLE_EVERY = 50;
+const SAMPLE_EVERY = 50;
 const QUIET_MS = 300;
 const POLL_MS = 50;
 
@@ -22,9 +22,15 @@ export interface RoomsPlan {
   readonly publishers: number;
 }
 
-export interface Placement {
-  /** Endpoint of member `n` of a room; publishers come first. */
-  readonly endpointOf: (n: number) => number;
+export interface ConnectOptions {
+  /** Connections that may be opening at a time. */
+  readonly concurrency?: number;
+  readonly timeoutMs?: number;
+  /** Endpoint of member `n` of a room; publishers come first. Without it members go round all endpoints. */
+  readonly endpointOf?: (n: number) => number;
+  readonly sampleEvery?: number;
+  /** Number of the first room, to open more connections beside those that are there. */
+  readonly firstRoom?: number;
 }
 
 export interface ConnectReport {
@@ -39,6 +45,8 @@ export class Load {
   readonly #all: readonly WorkerProcess[];
   #streams: StreamPlan[] = [];
   #membersOf: number[] = [];
+  /** Connections of each worker so far. */
+  readonly #opened: number[];
   /** Newest number of each stream. */
   readonly last: Record<number, number> = {};
 
@@ -47,6 +55,7 @@ export class Load {
     this.#readers = Array.from({ length: Math.max(1, cores.length) }, () => new WorkerProcess(cores));
     this.#publisher = new WorkerProcess(cores);
     this.#all = [this.#publisher, ...this.#readers];
+    this.#opened = this.#all.map(() => 0);
   }
 
   /** Opens all connections and joins them to their rooms. Rejects where one could not. */
@@ -54,17 +63,17 @@ export class Load {
     peer: string,
     endpoints: readonly { readonly host: string; readonly port: number }[],
     { rooms, members, publishers }: RoomsPlan,
-    options: { readonly concurrency?: number; readonly placement?: Placement; readonly timeoutMs?: number } = {},
+    options: ConnectOptions = {},
   ): Promise<ConnectReport> {
     const plans: ConnectionPlan[][] = this.#all.map(() => []);
-    const endpointOf = options.placement?.endpointOf ?? ((n: number) => n % endpoints.length);
+    const { endpointOf = (n: number) => n % endpoints.length, sampleEvery = SAMPLE_EVERY, firstRoom = 0 } = options;
     let opened = 0;
-    for (let room = 0; room < rooms; room += 1) {
+    for (let room = firstRoom; room < firstRoom + rooms; room += 1) {
       for (let n = 0; n < members; n += 1) {
         const worker = n < publishers ? 0 : 1 + (opened % this.#readers.length);
         const plan = plans[worker] as ConnectionPlan[];
         if (n < publishers) {
-          this.#streams.push({ stream: this.#streams.length, connection: plan.length, room: `room-${room}` });
+          this.#streams.push({ stream: this.#streams.length, connection: (this.#opened[0] ?? 0) + plan.length, room: `room-${room}` });
           this.#membersOf.push(members);
         }
         plan.push({
@@ -72,11 +81,14 @@ export class Load {
           user: `user-${room}-${n}`,
           rooms: [`room-${room}`],
           // Not the publishers: whoever writes is a poor witness of how late it reads.
-          sampled: n >= publishers && opened % SAMPLE_EVERY === 0,
+          sampled: n >= publishers && opened % sampleEvery === 0,
         });
         if (n >= publishers) opened += 1;
       }
     }
+    plans.forEach((plan, n) => {
+      this.#opened[n] = (this.#opened[n] ?? 0) + plan.length;
+    });
     const { concurrency = 200, timeoutMs = 30_000 } = options;
     const connected = await Promise.all(
       this.#all.map((worker, n) =>
@@ -99,6 +111,11 @@ export class Load {
       perSecond: (rooms * members) / seconds,
       times: mergeTimes(connected.map((one) => one.histogram)),
     };
+  }
+
+  /** Of the generator's processes. */
+  get pids(): readonly number[] {
+    return this.#all.map((worker) => worker.pid);
   }
 
   async phase(): Promise<void> {
@@ -164,6 +181,21 @@ export class Load {
       faults,
       closed,
     };
+  }
+
+  /** `count` sampled members stop reading, as evenly over the workers as they are there. */
+  async pause(count: number): Promise<void> {
+    const share = Math.ceil(count / this.#readers.length);
+    await Promise.all(this.#readers.map((worker) => worker.ask('pause', share)));
+  }
+
+  async resume(): Promise<void> {
+    await Promise.all(this.#readers.map((worker) => worker.ask('resume')));
+  }
+
+  /** How those who had stopped reading ended. */
+  async slow(): Promise<SlowEnd[]> {
+    return (await Promise.all(this.#readers.map((worker) => worker.ask('slow', this.last)))).flat();
   }
 
   stop(): void {

@@ -110,6 +110,7 @@ export const centrifugo: Peer = {
   setup: 'Redis engine, JSON protocol, 1,000 messages or 5 minutes of history; everything else as shipped',
   usesRedis: true,
   hasRooms: true,
+  hasPresence: false,
   clusters: true,
   wire,
   prepare,

@@ -38,6 +38,7 @@ export const epollWriter: Peer = {
   setup: 'a bare C epoll loop, one write per message and member: no rooms, no Redis, no history; the floor',
   usesRedis: false,
   hasRooms: false,
+  hasPresence: false,
   clusters: false,
   wire,
   prepare,

@@ -57,6 +57,7 @@ export const nats: Peer = {
   setup: 'nats-server over WebSocket, core subjects, no Redis, no history, no presence; everything else as shipped',
   usesRedis: false,
   hasRooms: true,
+  hasPresence: false,
   clusters: true,
   wire,
   prepare,

@@ -76,6 +76,7 @@ export const nchan: Peer = {
   setup: 'nginx + Nchan, one worker, Redis in distributed mode, 1,000 messages or 5 minutes kept; no presence',
   usesRedis: true,
   hasRooms: true,
+  hasPresence: false,
   clusters: true,
   wire,
   prepare,

@@ -34,6 +34,8 @@ export interface Peer {
   readonly hasRooms: boolean;
   /** More than one node. */
   readonly clusters: boolean;
+  /** Speaks roomcast's protocol, so that its rosters can be asked for. */
+  readonly hasPresence: boolean;
   readonly wire: Wire;
   /** Installs or builds what is missing. The reason where it cannot run here, with what would help. */
   prepare(): Promise<string | undefined>;

@@ -21,6 +21,7 @@ export const plainWs: Peer = {
   setup: 'ws + ioredis, one Redis channel per room, a loop of ws.send per message; no history, no presence',
   usesRedis: true,
   hasRooms: true,
+  hasPresence: false,
   clusters: true,
   wire,
   prepare: async () => undefined,

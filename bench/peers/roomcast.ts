@@ -66,6 +66,7 @@ async function ready(port: number): Promise<void> {
 
 const shared = {
   hasRooms: true,
+  hasPresence: true,
   wire,
   prepare: async () => (existsSync(MAIN) ? undefined : `${MAIN} is missing: run npm run build`),
   version: () => {

@@ -45,6 +45,7 @@ function withAdapter(adapter: 'redis' | 'sharded', name: string, title: string):
     setup: `${title}; WebSocket transport only, no compression; no history, no presence`,
     usesRedis: true,
     hasRooms: true,
+    hasPresence: false,
     clusters: true,
     wire,
     prepare,

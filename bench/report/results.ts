@@ -34,7 +34,7 @@ export interface ScenarioReport {
   /** Made to see that everything works: not a measurement. */
   readonly quick: boolean;
   readonly machine: Machine;
-  readonly ceiling: Ceiling;
+  readonly ceiling: readonly Ceiling[];
   readonly peers: readonly PeerReport[];
   readonly columns: readonly Column[];
   readonly charts: readonly ChartSpec[];

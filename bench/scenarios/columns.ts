@@ -10,6 +10,7 @@ export const RATE_COLUMNS: readonly Column[] = [
   { key: 'p99Ms', title: 'p99 ms', digits: 1 },
   { key: 'cpuUsPerDelivery', title: 'CPU µs/delivery', digits: 2 },
   { key: 'redisUsPerPublish', title: 'Redis CPU µs/publish', digits: 1 },
+  { key: 'generatorPercent', title: 'generator %', digits: 0 },
   { key: 'missing', title: 'missing', digits: 0 },
   { key: 'duplicates', title: 'duplicates', digits: 0 },
   { key: 'disordered', title: 'out of order', digits: 0 },

@@ -4,6 +4,7 @@
  * because a server's first seconds are its compiler's.
  */
 import { percentileMs } from '../generator/histogram.ts';
+import { coresOf } from '../machine/pinning.ts';
 import { cpuSeconds } from '../machine/processes.ts';
 import type { Figures } from './scenario.ts';
 import type { Session } from './session.ts';
@@ -12,6 +13,8 @@ import type { Session } from './session.ts';
 const GRACE_MS = 1000;
 /** An overloaded server gets this long to work off its backlog before what is missing counts as lost. */
 const SETTLE_MS = 15_000;
+
+const generatorCores = Math.max(1, coresOf().generator.length);
 
 export interface RateOrder {
   readonly perSecond: number;
@@ -29,7 +32,9 @@ export async function measureRate(session: Session, order: RateOrder): Promise<F
   await load.phase();
   const cpuBefore = cpuSeconds(serverPids);
   const redisBefore = cpuSeconds(redisPids);
+  const generatorBefore = cpuSeconds(load.pids);
   const published = await load.publish(order);
+  const generatorCpu = cpuSeconds(load.pids) - generatorBefore;
   const counts = await load.count();
   const owed = load.owed(published);
   const inTime = await load.settle(owed, GRACE_MS);
@@ -60,6 +65,7 @@ export async function measureRate(session: Session, order: RateOrder): Promise<F
     duplicates: sampled.faults.duplicates,
     disordered: sampled.faults.disordered,
     refused: published.refused,
+    generatorPercent: (100 * generatorCpu) / (seconds * generatorCores),
     generatorLagMs: published.lagP99Us / 1000,
   };
 }

@@ -46,5 +46,7 @@ export interface Scenario {
   readonly columns: readonly Column[];
   readonly charts: readonly ChartSpec[];
   suits(peer: Peer): boolean;
+  /** What it needs beside the peers. The reason where that cannot be had here. */
+  prepare?(): string | undefined;
   measure(peer: Peer, settings: ScenarioSettings): AsyncIterable<Measured>;
 }

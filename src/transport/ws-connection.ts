@@ -21,6 +21,7 @@ export interface WsConnectionSettings {
 /** The part of a socket's handle that tells how much of a write is left. Node's own idle timeout looks at it too. */
 type WithHandle = Socket & { readonly _handle?: { readonly writeQueueSize?: number } | null };
 
+const NOTHING = Buffer.alloc(0);
 /** After a close handshake that cannot be sent: the backlog is in front of it. */
 const SLOW_CLOSE_MS = 1000;
 /** RFC 6455 section 5.5: a control frame holds at most 125 bytes, two of them the code. */
@@ -72,13 +73,10 @@ export class WsConnection implements Connection {
   }
 
   onDrained(then: () => void): void {
-    const done = () => {
-      this.#socket.off('drain', done);
-      this.#socket.off('close', done);
-      then();
-    };
-    this.#socket.once('drain', done);
-    this.#socket.once('close', done);
+    // Not by the event `drain`: a socket says it only where more than its own mark was waiting. A write without
+    // bytes is called back when all before it was taken, or with an error when the socket is gone.
+    if (this.#socket.writable) this.#socket.write(NOTHING, () => then());
+    else this.#clock.afterTurn(then);
   }
 
   send(text: string | Buffer): void {

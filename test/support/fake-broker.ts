@@ -8,6 +8,7 @@ import { type Broker, BrokerError, type BrokerEvents, type BrokerStatus } from '
 import { createMemoryBroker, type MemoryBrokerSettings } from '../../src/broker/memory/memory-broker.ts';
 import type { PresenceEvents, PresenceStore } from '../../src/broker/presence.ts';
 import type { Clock, Random } from '../../src/core/clock.ts';
+import type { SharedStore } from './shared-store.ts';
 
 type BrokerCall = 'subscribe' | 'unsubscribe' | 'publish' | 'read' | 'history';
 type PresenceCall = 'hold' | 'drop' | 'snapshot' | 'reconcile' | 'countConnections';
@@ -52,6 +53,8 @@ export interface FakeStoreOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly settings: MemoryBrokerSettings;
+  /** One store behind several fronts, each with a name of its own; without it the front has one for itself. */
+  readonly shared?: { readonly store: SharedStore; readonly node: string } | undefined;
 }
 
 export function createFakeStore(options: FakeStoreOptions): FakeStore {
@@ -76,7 +79,7 @@ class Front implements FakeStore {
 
   constructor(options: FakeStoreOptions) {
     this.#options = options;
-    this.#inner = createMemoryBroker(options);
+    this.#inner = this.#open();
     this.events = this.#eventsToNode();
     this.broker = this.#brokerFront();
     this.presence = this.#presenceFront();
@@ -130,12 +133,38 @@ class Front implements FakeStore {
   }
 
   empty(): void {
-    this.#inner = createMemoryBroker(this.#options);
-    this.#startInner();
+    const { shared } = this.#options;
+    shared?.store.empty();
+    this.#inner = this.#open();
+    if (!shared) this.#startInner();
   }
 
   rebuild(): void {
     void this.#presenceEvents?.rebuild();
+  }
+
+  #open(): { broker: Broker; presence: PresenceStore } {
+    const { shared } = this.#options;
+    if (!shared) return createMemoryBroker(this.#options);
+    const { store, node } = shared;
+    const { presence } = store;
+    return {
+      presence: presence.for(node),
+      broker: {
+        start: (events) => store.listen(events),
+        stop: async () => undefined,
+        subscribe: (room) => store.hear(room),
+        unsubscribe: async () => undefined,
+        publish: (request) => store.broker.publish(request),
+        signal: (room, signal) => store.broker.signal(room, signal),
+        read: async (room, since, limit) => {
+          const result = await store.broker.read(room, since, limit);
+          return { ...result, presenceVersion: presence.version(room) };
+        },
+        history: (room, query) => store.broker.history(room, query),
+        health: () => store.broker.health(),
+      },
+    };
   }
 
   #startInner(): void {
@@ -149,16 +178,16 @@ class Front implements FakeStore {
     else tell();
   }
 
-  #carry(tell: () => void): void {
-    if (this.linked) this.#tell(tell);
+  #carry(room: string, tell: () => void): void {
+    if (this.linked && this.heard.has(room)) this.#tell(tell);
   }
 
   #eventsToNode(): BrokerEvents {
     return {
-      message: (room, epoch, entry) => this.#carry(() => this.#node?.message(room, epoch, entry)),
-      presence: (room, change) => this.#carry(() => this.#node?.presence(room, change)),
-      signal: (room, signal) => this.#carry(() => this.#node?.signal(room, signal)),
-      gap: (room) => this.#carry(() => this.#node?.gap(room)),
+      message: (room, epoch, entry) => this.#carry(room, () => this.#node?.message(room, epoch, entry)),
+      presence: (room, change) => this.#carry(room, () => this.#node?.presence(room, change)),
+      signal: (room, signal) => this.#carry(room, () => this.#node?.signal(room, signal)),
+      gap: (room) => this.#carry(room, () => this.#node?.gap(room)),
       linkLost: () => this.loseLink(),
       subscribed: (room, sameStore) => this.#node?.subscribed(room, sameStore),
       status: (status) => this.#node?.status(status),

@@ -9,9 +9,11 @@ import { openAccess } from '../../src/node/access.ts';
 import type { Dispatcher } from '../../src/node/dispatch.ts';
 import { Node } from '../../src/node/node.ts';
 import { createFakeStore, type FakeStore } from './fake-broker.ts';
+import type { Random } from '../../src/core/clock.ts';
 import { createFakeClock, createSeededRandom, type FakeClock } from './fake-clock.ts';
 import { createFakeConnection, type FakeConnection, type Frame } from './fake-connection.ts';
 import { createRecordingLogger, type RecordingLogger } from './recording-logger.ts';
+import { SharedStore } from './shared-store.ts';
 
 export interface NodeFixture {
   readonly node: Node;
@@ -81,6 +83,28 @@ export interface FixtureOptions {
   readonly settings?: Partial<Config>;
   readonly access?: Access;
   readonly seed?: number;
+  /** A second node at the store and in the time of the first. */
+  readonly beside?: NodeFixture;
+  /** Begins a store that nodes can share. */
+  readonly shareable?: boolean;
+}
+
+interface Cluster {
+  readonly clock: FakeClock;
+  readonly random: Random;
+  readonly shared: SharedStore | undefined;
+  nodes: number;
+}
+
+const clusters = new WeakMap<NodeFixture, Cluster>();
+
+function clusterOf(options: FixtureOptions, settings: Config): Cluster {
+  const joined = options.beside && clusters.get(options.beside);
+  if (joined) return joined;
+  const clock = createFakeClock();
+  const random = createSeededRandom(options.seed ?? 1);
+  const shared = options.shareable ? new SharedStore({ clock, random, settings }) : undefined;
+  return { clock, random, shared, nodes: 0 };
 }
 
 const ROUNDS = 4;
@@ -88,10 +112,13 @@ const ROUNDS = 4;
 export function createNodeFixture(options: FixtureOptions = {}): NodeFixture {
   const { config } = loadConfig({ env: {}, hostname: 'node-1' });
   const settings = { ...config, ...options.settings };
-  const clock = createFakeClock();
-  const random = createSeededRandom(options.seed ?? 1);
+  const cluster = clusterOf(options, settings);
+  const { clock, random } = cluster;
+  cluster.nodes += 1;
+  const name = `node-${cluster.nodes}`;
   const logger = createRecordingLogger();
-  const store = createFakeStore({ clock, random, settings });
+  const shared = cluster.shared && { store: cluster.shared, node: name };
+  const store = createFakeStore({ clock, random, settings, shared });
   const node = new Node({
     broker: store.broker,
     presence: store.presence,
@@ -100,7 +127,7 @@ export function createNodeFixture(options: FixtureOptions = {}): NodeFixture {
     random,
     logger,
     serverName: 'roomcast/0.0.0',
-    settings,
+    settings: { ...settings, nodeName: name },
   });
   node.start();
   const clients: Client[] = [];
@@ -112,7 +139,7 @@ export function createNodeFixture(options: FixtureOptions = {}): NodeFixture {
     clients.push(client);
     return client;
   };
-  return {
+  const fixture: NodeFixture = {
     node,
     clock,
     store,
@@ -131,4 +158,6 @@ export function createNodeFixture(options: FixtureOptions = {}): NodeFixture {
     },
     violations: () => clients.flatMap((client) => client.connection.violations),
   };
+  clusters.set(fixture, cluster);
+  return fixture;
 }

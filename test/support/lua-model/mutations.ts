@@ -46,7 +46,7 @@ export const ROOM_MUTATIONS: readonly Mutation[] = [
     'read',
     'an unknown term is continued',
     "  return reset('lost', 0)\nend\nlocal since =",
-    '  colon = 11\nend\nlocal since =',
+    '  colon = 12\nend\nlocal since =',
   ),
   plant('read', 'a hole inside is not noticed', ' or last - since ~= #entries', ''),
   plant(

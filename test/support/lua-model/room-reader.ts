@@ -153,3 +153,27 @@ export class Reader {
     this.cursor = { epoch, seq: message.seq };
   }
 }
+
+/** What holds for any answer to any position: no hole, the limit kept, and nothing skipped that is kept. */
+export function checkReply(
+  reply: ReadReply,
+  since: Cursor | undefined,
+  limit: number,
+  state: RoomState,
+): void {
+  const { verdict, top, entries } = reply;
+  if (entries.length > limit) fail(`${entries.length} entries with the limit ${limit}`);
+  const continues = verdict === 'ok' || verdict === 'more';
+  const base = continues ? (since?.seq ?? -1) : top - entries.length;
+  for (const [i, entry] of entries.entries()) {
+    if (entry.seq !== base + 1 + i) fail(`"${verdict}" from ${base}: entry ${i} is ${entry.seq}`);
+  }
+  if (verdict === 'ok' && base + entries.length !== top) fail('"ok" ends below the top');
+  if (continues || entries.length === limit) return;
+  // A shorter answer must have ended at a hole or at what the caller has seen.
+  const skipped = state.log.find((kept) => kept.seq === base);
+  const seen = state.life === since?.epoch.split('.')[0] && base <= (since?.seq ?? 0);
+  const aboveTop = (state.log.at(-1)?.seq ?? 0) > top;
+  if (skipped !== undefined && !seen && !aboveTop && verdict !== 'fresh')
+    fail(`"${verdict}" skipped ${skipped.payload}`);
+}

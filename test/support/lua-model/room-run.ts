@@ -22,7 +22,7 @@ import {
   TERMS_KEPT,
   type RoomState,
 } from './room-model.ts';
-import { Reader, Witness, type Cursor, type ReadReply } from './room-reader.ts';
+import { checkReply, Reader, Witness, type Cursor, type ReadReply } from './room-reader.ts';
 import { ONCE_NAMES, RoomServer, ROOMS } from './room-server.ts';
 import { fail, RunLog, type Tally } from './run-log.ts';
 
@@ -209,6 +209,7 @@ class RoomWorld {
       const state = server.stateOf(reader.room);
       const predicted = predictRead(state, reader.cursor, limit);
       const reply = await this.#read(server, reader.room, reader.cursor, limit);
+      checkReply(reply, reader.cursor, limit, state);
       this.#expectRead(reply, predicted, state);
       reader.take(reply, state);
       if (reply.verdict !== 'more') return;
@@ -224,6 +225,7 @@ class RoomWorld {
     const limit = this.#chance.between(1, 8);
     const predicted = predictRead(server.stateOf(room), { epoch, seq }, limit);
     const reply = await this.#read(server, room, { epoch, seq }, limit);
+    checkReply(reply, { epoch, seq }, limit, server.stateOf(room));
     this.#expectRead(reply, predicted, server.stateOf(room));
   }
 

@@ -1,0 +1,49 @@
+/** One room with thousands of members at a rate people talk at: every message is a storm of writes. */
+import { RATE_COLUMNS } from './columns.ts';
+import { measureRate } from './rate.ts';
+import type { Measured, Scenario, ScenarioSettings } from './scenario.ts';
+import { type Session, withPeer } from './session.ts';
+
+const SIZES = [5000, 10_000];
+const QUICK_SIZES = [2000];
+const RATES = [10, 50];
+const PUBLISHERS = 4;
+const PAYLOAD_BYTES = 100;
+
+async function* steps(session: Session, members: number, { quick, say }: ScenarioSettings): AsyncGenerator<Measured> {
+  await session.load.connect(session.peer.name, session.running.nodes, { rooms: 1, members, publishers: PUBLISHERS });
+  for (const perSecond of RATES) {
+    const figures = await measureRate(session, {
+      perSecond,
+      seconds: quick ? 2 : 8,
+      warmupSeconds: quick ? 1 : 3,
+      payloadBytes: PAYLOAD_BYTES,
+    });
+    say(`${members} members, ${perSecond} msg/s`, figures);
+    yield { setting: { members, perSecond }, figures };
+  }
+}
+
+export const wide: Scenario = {
+  name: 'wide',
+  summary: `1 room, ${SIZES.join(' and ')} members, ${RATES.join(' and ')} messages/s`,
+  method: `All in one room, ${PUBLISHERS} of them publish ${PAYLOAD_BYTES} bytes evenly at the given rate.`,
+  columns: [
+    { key: 'members', title: 'members', digits: 0 },
+    { key: 'perSecond', title: 'msg/s', digits: 0 },
+    ...RATE_COLUMNS,
+  ],
+  charts: [
+    {
+      title: 'In time within a second, one wide room',
+      x: { key: 'members', title: 'members', scale: 'ordinal' },
+      y: { key: 'inTimePercent', title: 'delivered in time, %', scale: 'linear' },
+    },
+  ],
+  suits: () => true,
+  async *measure(peer, settings) {
+    for (const members of settings.quick ? QUICK_SIZES : SIZES) {
+      yield* withPeer(peer, 1, (session) => steps(session, members, settings));
+    }
+  },
+};

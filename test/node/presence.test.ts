@@ -1,0 +1,458 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { BrokerError } from '../../src/broker/broker.ts';
+import type { Config } from '../../src/config.ts';
+import { gate } from '../support/gate.ts';
+import { type Client, createNodeFixture, type FixtureOptions, type NodeFixture } from '../support/node-fixture.ts';
+
+let fixtures: NodeFixture[] = [];
+
+function begin(settings?: Partial<Config>, options?: FixtureOptions): NodeFixture {
+  const fixture = createNodeFixture({ ...options, settings });
+  fixtures.push(fixture);
+  return fixture;
+}
+
+/** Two nodes at one store. */
+function beginTwo(settings?: Partial<Config>): [NodeFixture, NodeFixture] {
+  const first = begin(settings, { shareable: true });
+  return [first, begin(settings, { beside: first })];
+}
+
+afterEach(() => {
+  expect(fixtures.flatMap((fixture) => fixture.violations())).toEqual([]);
+  fixtures = [];
+});
+
+interface Told {
+  readonly count: number;
+  readonly members?: string[];
+  readonly joined?: string[];
+  readonly left?: string[];
+  readonly updated?: unknown[];
+}
+
+/** The presence frames since the last look, in short. */
+function told(client: Client, room = 'r'): Told[] {
+  const frames = client.connection.of('presence', room);
+  client.connection.take();
+  const names = (list: unknown) => (list as { user: string }[]).map((each) => each.user);
+  return frames.map((frame) => ({
+    count: frame['count'] as number,
+    ...('members' in frame && { members: names(frame['members']) }),
+    ...('joined' in frame && { joined: names(frame['joined']) }),
+    ...('left' in frame && {
+      left: (frame['left'] as { user: string; reason: string }[]).map((each) => `${each.user} ${each.reason}`),
+    }),
+    ...('updated' in frame && { updated: frame['updated'] as unknown[] }),
+  }));
+}
+
+async function present(client: Client, room = 'r'): Promise<unknown> {
+  const reply = await client.request({ type: 'presence', room });
+  return (reply['members'] as { user: string }[]).map((each) => each.user).sort();
+}
+
+describe('who joins and leaves', () => {
+  it('is told to the others once per window, in one frame', async () => {
+    const { hello, advance } = begin();
+    const ann = await hello('ann');
+    await ann.join('r');
+    await advance(200);
+    told(ann);
+    for (const user of ['b', 'c', 'd']) await (await hello(user)).join('r');
+    expect(told(ann)).toEqual([]);
+    await advance(100);
+    expect(told(ann)).toEqual([{ count: 4, joined: ['b', 'c', 'd'] }]);
+  });
+
+  it('is one member, however many connections the user has on however many nodes', async () => {
+    const [one, two] = beginTwo();
+    const watcher = await one.hello('watcher');
+    await watcher.join('r');
+    const tabs = [await one.hello('ann'), await one.hello('ann'), await two.hello('ann')];
+    for (const tab of tabs) await tab.join('r');
+    await one.advance(200);
+    expect(told(watcher).filter((frame) => frame.joined?.includes('ann'))).toEqual([{ count: 2, joined: ['ann'] }]);
+    tabs[0]?.say({ type: 'leave', room: 'r' });
+    tabs[2]?.drop();
+    await one.advance(10_000);
+    expect(told(watcher)).toEqual([]);
+    expect(await present(watcher)).toEqual(['ann', 'watcher']);
+    tabs[1]?.say({ type: 'leave', room: 'r' });
+    await one.advance(200);
+    expect(told(watcher)).toEqual([{ count: 1, left: ['ann left'] }]);
+  });
+
+  it('by leave is gone at once; by a closed connection 5 s later', async () => {
+    const { hello, advance } = begin();
+    const [watcher, ann, bob] = [await hello('watcher'), await hello('ann'), await hello('bob')];
+    for (const client of [watcher, ann, bob]) await client.join('r');
+    await advance(200);
+    told(watcher);
+    ann.say({ type: 'leave', room: 'r' });
+    bob.drop();
+    await advance(100);
+    expect(told(watcher)).toEqual([{ count: 2, left: ['ann left'] }]);
+    await advance(4_800);
+    expect(told(watcher)).toEqual([]);
+    await advance(300);
+    expect(told(watcher)).toEqual([{ count: 1, left: ['bob closed'] }]);
+  });
+
+  it('by a reload is not seen at all, and keeps the state', async () => {
+    const { hello, advance } = begin();
+    const [watcher, ann] = [await hello('watcher'), await hello('ann')];
+    await watcher.join('r');
+    await ann.join('r', { state: { mood: 'good' } });
+    await advance(200);
+    told(watcher);
+    ann.drop();
+    await advance(4_000);
+    const again = await hello('ann');
+    const joined = await again.join('r');
+    expect(joined['members']).toMatchObject([{ user: 'watcher' }, { user: 'ann', state: { mood: 'good' } }]);
+    await advance(60_000);
+    expect(told(watcher)).toEqual([]);
+  });
+
+  it('by a reload to another node is not seen either', async () => {
+    const [one, two] = beginTwo();
+    const watcher = await two.hello('watcher');
+    const ann = await one.hello('ann');
+    await watcher.join('r');
+    await ann.join('r', { state: { mood: 'good' } });
+    await one.advance(200);
+    told(watcher);
+    ann.drop();
+    await one.advance(4_000);
+    const again = await two.hello('ann');
+    await again.join('r');
+    await one.advance(60_000);
+    expect(told(watcher)).toEqual([]);
+    expect(await present(watcher)).toEqual(['ann', 'watcher']);
+  });
+
+  it('and back within a window is told as both, never as nothing', async () => {
+    const { hello, advance } = begin();
+    const [watcher, ann] = [await hello('watcher'), await hello('ann')];
+    await watcher.join('r');
+    await ann.join('r');
+    await advance(200);
+    told(watcher);
+    ann.say({ type: 'leave', room: 'r' });
+    await ann.join('r');
+    await advance(200);
+    expect(told(watcher)).toEqual([
+      { count: 1, left: ['ann left'] },
+      { count: 2, joined: ['ann'] },
+    ]);
+  });
+});
+
+describe('a joiner', () => {
+  it('is in its own joined, and the frame that tells of it changes nothing for it', async () => {
+    const { hello, advance } = begin();
+    const ann = await hello('ann');
+    const joined = await ann.join('r');
+    await advance(200);
+    for (const frame of ann.connection.of('presence', 'r')) expect(frame['version']).toBe(joined['version']);
+  });
+
+  it('gets frames that join on to its reply, though a window was open when it came', async () => {
+    const { hello, advance } = begin();
+    const [ann, bob] = [await hello('ann'), await hello('bob')];
+    await ann.join('r');
+    await advance(200);
+    await bob.join('r');
+    const late = await hello('late');
+    const { version } = await late.join('r');
+    const eve = await hello('eve');
+    await eve.join('r');
+    await advance(200);
+    const frames = late.connection.of('presence', 'r').filter((frame) => frame['version'] !== version);
+    expect(frames).toMatchObject([{ previous: version, joined: [{ user: 'eve' }], count: 4 }]);
+  });
+
+  it('is answered after its own write, also where the channel is slow', async () => {
+    const { hello, store, advance } = begin();
+    const ann = await hello('ann');
+    await ann.join('r');
+    store.delayEvents();
+    const bob = await hello('bob');
+    bob.say({ type: 'join', id: 'j', room: 'r' });
+    await advance(200);
+    expect(bob.connection.reply('j')).toBeUndefined();
+    await advance(100);
+    // The store was asked; what comes through the channel later is old.
+    expect(bob.connection.reply('j')).toMatchObject({ count: 2, members: [{ user: 'ann' }, { user: 'bob' }] });
+    store.deliver();
+    await advance(200);
+    expect(await present(ann)).toEqual(['ann', 'bob']);
+  });
+});
+
+describe('the state of a user', () => {
+  it('is told as updated, the last one of a window, and belongs to the user', async () => {
+    const { hello, advance } = begin();
+    const [watcher, ann, annToo] = [await hello('watcher'), await hello('ann'), await hello('ann')];
+    for (const client of [watcher, ann, annToo]) await client.join('r');
+    await advance(200);
+    told(watcher);
+    expect(await ann.request({ type: 'state', room: 'r', state: { n: 1 } })).toMatchObject({ type: 'ok', room: 'r' });
+    await annToo.request({ type: 'state', room: 'r', state: { n: 2 } });
+    await advance(200);
+    expect(told(watcher)).toEqual([{ count: 2, updated: [{ user: 'ann', state: { n: 2 } }] }]);
+    ann.say({ type: 'leave', room: 'r' });
+    await advance(200);
+    const reply = await watcher.request({ type: 'presence', room: 'r' });
+    expect(reply['members']).toMatchObject([{ user: 'watcher' }, { user: 'ann', state: { n: 2 } }]);
+  });
+
+  it('is left as it is by a join without one, and ends with the membership', async () => {
+    const { hello, advance } = begin();
+    const ann = await hello('ann');
+    await ann.join('r', { state: { n: 1 } });
+    expect((await ann.join('r'))['members']).toMatchObject([{ state: { n: 1 } }]);
+    ann.say({ type: 'leave', room: 'r' });
+    await advance(200);
+    expect((await ann.join('r'))['members']).toMatchObject([{ state: {} }]);
+  });
+
+  it('that another node set outlives the loss of the store', async () => {
+    const [one, two] = beginTwo();
+    const [ann, annToo] = [await one.hello('ann'), await two.hello('ann')];
+    await ann.join('r');
+    await annToo.join('r', { state: { n: 1 } });
+    await one.advance(200);
+    one.store.empty();
+    one.store.rebuild();
+    two.store.rebuild();
+    await one.advance(10_000);
+    const reply = await ann.request({ type: 'presence', room: 'r' });
+    expect(reply['members']).toMatchObject([{ user: 'ann', state: { n: 1 } }]);
+  });
+
+  it('that was there before a node had the user outlives it too', async () => {
+    // Without this, the node that does not know the state writes an empty one, and comes first.
+    const [one, two] = beginTwo();
+    const [ann, annToo] = [await one.hello('ann'), await two.hello('ann')];
+    await ann.join('r', { state: { n: 1 } });
+    await annToo.join('r');
+    await one.advance(200);
+    one.store.empty();
+    two.store.rebuild();
+    await one.settle();
+    one.store.rebuild();
+    await one.advance(10_000);
+    const reply = await ann.request({ type: 'presence', room: 'r' });
+    expect(reply['members']).toMatchObject([{ user: 'ann', state: { n: 1 } }]);
+  });
+});
+
+describe('what a member chose to receive', () => {
+  it('"count" gets counts of joins and leaves alone, "none" gets nothing', async () => {
+    const { hello, advance } = begin();
+    const [none, count, ann] = [await hello('none'), await hello('count'), await hello('ann')];
+    await none.join('r', { presence: 'none' });
+    await count.join('r', { presence: 'count' });
+    await advance(200);
+    told(count);
+    await ann.join('r');
+    await advance(200);
+    await ann.request({ type: 'state', room: 'r', state: { n: 1 } });
+    await advance(200);
+    expect(told(count)).toEqual([{ count: 3 }]);
+    ann.say({ type: 'leave', room: 'r' });
+    await advance(200);
+    expect(told(count)).toEqual([{ count: 2 }]);
+    expect(none.connection.of('presence')).toEqual([]);
+  });
+
+  it('does not keep anybody from asking', async () => {
+    const { hello } = begin();
+    const none = await hello('none');
+    await none.join('r', { presence: 'none' });
+    expect(await present(none)).toEqual(['none']);
+  });
+});
+
+describe('a big room', () => {
+  const small = { limitPresenceMembers: 4, limitPresenceResume: 2 };
+
+  it('is only counted above the limit, and listed again when few are left', async () => {
+    const { hello, advance } = begin(small);
+    const clients = new Map<string, Client>();
+    for (const user of ['a', 'b', 'c', 'd']) clients.set(user, await hello(user));
+    for (const client of clients.values()) await client.join('r');
+    const [a] = clients.values();
+    if (!a) throw new Error('nobody');
+    await advance(200);
+    told(a);
+    const eve = await hello('eve');
+    expect(await eve.join('r')).not.toHaveProperty('members');
+    await advance(200);
+    expect(told(a)).toEqual([{ count: 5 }]);
+    expect(await a.request({ type: 'presence', room: 'r' })).toMatchObject({ count: 5 });
+    for (const user of ['b', 'c']) clients.get(user)?.say({ type: 'leave', room: 'r' });
+    await advance(200);
+    expect(told(a)).toEqual([{ count: 3 }]);
+    clients.get('d')?.say({ type: 'leave', room: 'r' });
+    await advance(200);
+    const frames = told(a);
+    expect(frames.at(-1)).toEqual({ count: 2, members: ['a', 'eve'] });
+    await clients.get('b')?.join('r');
+    await advance(200);
+    expect(told(a)).toEqual([{ count: 3, joined: ['b'] }]);
+  });
+
+  it('is listed whole where the limit is 0', async () => {
+    const { hello } = begin({ limitPresenceMembers: 0, limitPresenceResume: 0 });
+    for (const user of ['a', 'b']) await (await hello(user)).join('r');
+    const eve = await hello('eve');
+    expect((await eve.join('r'))['members']).toHaveLength(3);
+    expect(await present(eve)).toEqual(['a', 'b', 'eve']);
+  });
+});
+
+describe('changes that were missed', () => {
+  it('are told by one snapshot once the link is back', async () => {
+    const [one, two] = beginTwo();
+    const ann = await one.hello('ann');
+    await ann.join('r');
+    const bob = await two.hello('bob');
+    await bob.join('r');
+    await one.advance(200);
+    told(ann);
+    one.store.loseLink();
+    bob.say({ type: 'leave', room: 'r' });
+    await (await two.hello('cid')).join('r');
+    await one.advance(1_000);
+    expect(told(ann)).toEqual([]);
+    one.store.relink();
+    await one.advance(200);
+    expect(told(ann)).toEqual([{ count: 2, members: ['ann', 'cid'] }]);
+  });
+
+  it('are told where a snapshot was being read when the link was lost', async () => {
+    // The snapshot was taken before the change, the change came while nothing was heard: an answer of before
+    // the loss must not count as one of after it.
+    const [one, two] = beginTwo();
+    const ann = await one.hello('ann');
+    await ann.join('r');
+    await one.advance(200);
+    const held = gate();
+    one.store.after('snapshot', () => held.opened);
+    one.store.events.gap('r');
+    await one.settle();
+    one.store.loseLink();
+    await (await two.hello('bob')).join('r');
+    one.store.relink();
+    one.store.after('snapshot', undefined);
+    held.open();
+    await one.advance(3_000);
+    expect(await present(ann)).toEqual(['ann', 'bob']);
+  });
+
+  it('are not hidden by a copy that was made while nothing was heard', async () => {
+    const [one, two] = beginTwo();
+    const ann = await one.hello('ann');
+    await ann.join('r');
+    await one.advance(200);
+    one.store.loseLink();
+    // Asking makes a copy, though nothing is heard.
+    expect(await present(ann)).toEqual(['ann']);
+    const held = gate();
+    one.store.after('snapshot', () => held.opened);
+    one.store.relink();
+    await one.settle();
+    const bob = await two.hello('bob');
+    await bob.join('r');
+    held.open();
+    one.store.after('snapshot', undefined);
+    await one.advance(3_000);
+    expect(await present(ann)).toEqual(['ann', 'bob']);
+  });
+
+  it('at the end of a quiet room are found by the look at its head', async () => {
+    const [one, two] = beginTwo();
+    const ann = await one.hello('ann');
+    await ann.join('r');
+    await one.advance(200);
+    told(ann);
+    one.store.delayEvents();
+    await (await two.hello('bob')).join('r');
+    one.store.discard(1);
+    one.store.deliver();
+    await one.advance(1_000);
+    expect(told(ann)).toEqual([]);
+    await one.advance(70_000);
+    expect(told(ann)).toEqual([{ count: 2, members: ['ann', 'bob'] }]);
+  });
+
+  it('are told as soon as the store answers again', async () => {
+    const [one, two] = beginTwo();
+    const ann = await one.hello('ann');
+    await ann.join('r');
+    await one.advance(200);
+    told(ann);
+    one.store.before('snapshot', () => {
+      throw new BrokerError('unavailable', 'no answer');
+    });
+    one.store.loseLink();
+    await (await two.hello('bob')).join('r');
+    one.store.relink();
+    await one.advance(10_000);
+    expect(told(ann)).toEqual([]);
+    one.store.before('snapshot', undefined);
+    await one.advance(2_200);
+    expect(told(ann)).toEqual([{ count: 2, members: ['ann', 'bob'] }]);
+  });
+});
+
+describe('a store that came back empty', () => {
+  async function outage(one: NodeFixture, two: NodeFixture): Promise<void> {
+    for (const { store } of [one, two]) store.goDown();
+    await one.advance(5_000);
+    one.store.empty();
+    for (const { store } of [one, two]) store.comeUp();
+    for (const { store } of [one, two]) store.relink();
+    // The other node's heartbeat finds out a little later.
+    one.store.rebuild();
+    await one.advance(1_500);
+    two.store.rebuild();
+  }
+
+  it('shows no mass leave: the other nodes are given time to say whom they hold', async () => {
+    const [one, two] = beginTwo();
+    const [ann, bob] = [await one.hello('ann'), await two.hello('bob')];
+    await ann.join('r');
+    await bob.join('r');
+    await one.advance(200);
+    for (const client of [ann, bob]) told(client);
+    await outage(one, two);
+    await one.advance(10_000);
+    for (const client of [ann, bob]) {
+      const frames = told(client);
+      expect(frames.length).toBeGreaterThan(0);
+      for (const frame of frames) expect(frame.members?.sort()).toEqual(['ann', 'bob']);
+    }
+  });
+
+  it('shows none either where a snapshot was being tried all along', async () => {
+    const [one, two] = beginTwo();
+    const [ann, bob] = [await one.hello('ann'), await two.hello('bob')];
+    await ann.join('r');
+    await bob.join('r');
+    await one.advance(200);
+    for (const client of [ann, bob]) told(client);
+    one.store.before('snapshot', () => {
+      throw new BrokerError('unavailable', 'no answer');
+    });
+    one.store.events.gap('r');
+    await one.advance(300);
+    one.store.before('snapshot', undefined);
+    await outage(one, two);
+    await one.advance(10_000);
+    for (const frame of told(ann)) expect(frame.members?.sort()).toEqual(['ann', 'bob']);
+  });
+});
