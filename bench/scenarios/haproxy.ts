@@ -24,13 +24,10 @@ async function* measure(session: Session, through: boolean, settings: ScenarioSe
     await session.load.connect(session.peer.name, endpoints.map(({ host, port }) => ({ host, port })), plan);
     for (const perSecond of RATES) {
       const proxyBefore = proxy ? cpuSeconds([proxy.pid]) : 0;
-      const figures = await measureRate(session, {
-        perSecond,
-        seconds: quick ? 2 : 8,
-        warmupSeconds: 0,
-        payloadBytes: PAYLOAD_BYTES,
-      });
-      const deliveries = perSecond * MEMBERS * (quick ? 2 : 8);
+      const seconds = quick ? 2 : 8;
+      const warmupSeconds = quick ? 1 : 3;
+      const figures = await measureRate(session, { perSecond, seconds, warmupSeconds, payloadBytes: PAYLOAD_BYTES });
+      const deliveries = perSecond * MEMBERS * (seconds + warmupSeconds);
       const proxyUs = proxy ? ((cpuSeconds([proxy.pid]) - proxyBefore) * 1e6) / deliveries : Number.NaN;
       say(`${way}, ${perSecond} msg/s`, figures);
       yield { setting: { way, perSecond }, figures: { ...figures, proxyUsPerDelivery: proxyUs } };
