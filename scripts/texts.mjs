@@ -55,6 +55,8 @@ function filesUnder(root, folder) {
   if (!existsSync(path)) return [];
   return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
     const name = `${folder}/${entry.name}`;
+    // What was installed is other people's.
+    if (entry.name === 'node_modules') return [];
     if (entry.isDirectory()) return filesUnder(root, name);
     return SOURCE.test(name) ? [name] : [];
   });

@@ -160,7 +160,8 @@ const numberChecks: readonly Check[] = [
   {
     keys: ['limitOutboxBytes'],
     holds: (c) => c.limitOutboxBytes === 0 || c.limitOutboxBytes >= SOCKET_BUFFER_BYTES,
-    fix: () => `LIMIT_OUTBOX_BYTES must be 0 or at least ${SOCKET_BUFFER_BYTES}: less than that is always queued`,
+    fix: () =>
+      `LIMIT_OUTBOX_BYTES must be 0 or at least ${SOCKET_BUFFER_BYTES}: less than that is always queued`,
   },
 ];
 

@@ -45,6 +45,8 @@ export async function* withPeer<T>(
       cores: cores.server,
     });
     load = new Load(cores.generator);
+    // Answered once the workers are up: their start is no part of what follows.
+    await load.count();
     yield* act({
       peer,
       running,

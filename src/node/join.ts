@@ -75,6 +75,9 @@ export async function join(parts: JoinParts, session: Session, frame: JoinFrame)
     undo.push(() => parts.interest.release(room));
     const version = await enter(parts, session, room, state, undo);
     const view = await parts.presence.view(room, version);
+    // Set through another node before this one had the user: a later rebuild must not write an empty state in its place.
+    const known = view.members?.find(({ user }) => user === session.user);
+    if (known) parts.writer.ledger.heardState(room, known.user, known.state);
     const { connection } = session;
     const full = () =>
       parts.settings.limitOutboxBytes > 0 && connection.queuedBytes > parts.settings.limitOutboxBytes

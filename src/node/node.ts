@@ -79,7 +79,15 @@ export class Node {
       presenceVersion: (room, version) => this.#presence.check(room, version),
     });
     this.#status = new LinkStatus(this.hub, this.#fanOut, (room) => this.#relay.isLive(room));
-    this.#slow = new SlowConsumers(broker, this.#relay, this.#presence, this.#fanOut, clock, logger, settings);
+    this.#slow = new SlowConsumers(
+      broker,
+      this.#relay,
+      this.#presence,
+      this.#fanOut,
+      clock,
+      logger,
+      settings,
+    );
     this.#writer = new PresenceWriter(presence, clock, logger, settings);
     this.#rates = new RateGate(clock, settings);
     this.#dispatch = this.#compose();

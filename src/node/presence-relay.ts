@@ -28,8 +28,10 @@ export interface PresenceRelaySettings extends ReplicaLimits {
 interface Followed {
   readonly replica: PresenceReplica;
   window: Timer | undefined;
-  /** A snapshot is being read, or will be when this timer fires. */
+  /** Until a snapshot was read that can be used. */
   loading: Promise<void> | undefined;
+  /** Grows with everything that may have hidden a change: a snapshot asked for before it may lack that change. */
+  generation: number;
   /** After Redis was away: nobody is told a snapshot before this moment, see `settleMs`. */
   settledAtMs: number;
 }
@@ -69,7 +71,7 @@ export class PresenceRelay {
   follow(room: string): void {
     if (this.#rooms.has(room)) return;
     const replica = new PresenceReplica(this.#settings);
-    this.#rooms.set(room, { replica, window: undefined, loading: undefined, settledAtMs: 0 });
+    this.#rooms.set(room, { replica, window: undefined, loading: undefined, generation: 0, settledAtMs: 0 });
   }
 
   unfollow(room: string): void {
@@ -96,6 +98,7 @@ export class PresenceRelay {
     if (!followed) return;
     this.#tellWindow(room, followed);
     followed.replica.invalidate();
+    followed.generation += 1;
   }
 
   suspectAll(): void {
@@ -110,7 +113,9 @@ export class PresenceRelay {
   mend(room: string, newStore: boolean): void {
     const followed = this.#rooms.get(room);
     if (!followed) return;
-    followed.settledAtMs = newStore ? this.#clock.now() + 2 * this.#settings.heartbeatMs : 0;
+    if (newStore) followed.settledAtMs = this.#clock.now() + 2 * this.#settings.heartbeatMs;
+    // Somebody who asked may have had a copy made while nothing was heard.
+    this.suspect(room);
     void this.#load(room, followed);
   }
 
@@ -125,12 +130,10 @@ export class PresenceRelay {
   /** Who is in a followed room, at a version not before `atLeast`. */
   async view(room: string, atLeast: number): Promise<PresenceSnapshot> {
     const followed = this.#rooms.get(room);
-    if (!followed) return this.#store.snapshot(room, this.#settings.limitPresenceMembers);
+    if (!followed) return this.#snapshot(room);
     if (followed.replica.version === undefined) {
       // While the other nodes settle, a joiner is answered from the store and nobody else is told.
-      if (followed.settledAtMs > this.#clock.now()) {
-        return this.#store.snapshot(room, this.#settings.limitPresenceMembers);
-      }
+      if (followed.settledAtMs > this.#clock.now()) return this.#snapshot(room);
       await this.#loadInTime(room, followed);
     }
     if (!reached(followed.replica, atLeast)) await this.#awaitVersion(room, followed, atLeast);
@@ -165,9 +168,7 @@ export class PresenceRelay {
   }
 
   #load(room: string, followed: Followed): Promise<void> {
-    followed.loading ??= this.#readUntilLoaded(room, followed).finally(() => {
-      followed.loading = undefined;
-    });
+    followed.loading ??= this.#readUntilLoaded(room, followed);
     return followed.loading;
   }
 
@@ -185,27 +186,39 @@ export class PresenceRelay {
   }
 
   async #readUntilLoaded(room: string, followed: Followed): Promise<void> {
-    const waitMs = followed.settledAtMs - this.#clock.now();
-    if (waitMs > 0) await this.#pause(waitMs);
-    for (
-      let retryMs = RETRY_MIN_MS;
-      this.#rooms.get(room) === followed;
-      retryMs = Math.min(retryMs * 2, RETRY_MAX_MS)
-    ) {
-      try {
-        const snapshot = await this.#store.snapshot(room, this.#settings.limitPresenceMembers);
-        if (followed.replica.load(snapshot)) {
-          this.#tellSnapshot(room, followed);
-          return;
-        }
-      } catch (error) {
-        this.#logger.debug(
-          { room, error: error instanceof Error ? error.message : String(error) },
-          'presence: snapshot put off',
-        );
+    let retryMs = RETRY_MIN_MS;
+    while (this.#rooms.get(room) === followed) {
+      // Looked at each time: the store may have been replaced while this tried to read it.
+      const settlesInMs = followed.settledAtMs - this.#clock.now();
+      if (settlesInMs > 0) {
+        await this.#pause(settlesInMs);
+        continue;
+      }
+      const { generation } = followed;
+      const snapshot = await this.#snapshotUnlessAway(room);
+      if (generation !== followed.generation) continue;
+      if (snapshot && followed.replica.load(snapshot)) {
+        followed.loading = undefined;
+        this.#tellSnapshot(room, followed);
+        return;
       }
       await this.#pause(retryMs);
+      retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
     }
+  }
+
+  async #snapshotUnlessAway(room: string): Promise<PresenceSnapshot | undefined> {
+    try {
+      return await this.#snapshot(room);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#logger.debug({ room, error: reason }, 'presence: snapshot put off');
+      return undefined;
+    }
+  }
+
+  #snapshot(room: string): Promise<PresenceSnapshot> {
+    return this.#store.snapshot(room, this.#settings.limitPresenceMembers || Number.MAX_SAFE_INTEGER);
   }
 
   #pause(ms: number): Promise<void> {
@@ -256,17 +269,15 @@ export class PresenceRelay {
   #tellSegment(room: string, segment: PresenceSegment, counting: boolean): void {
     const count = textFrame(presenceCountFrame(room, segment.version, segment.count));
     const diff = counting ? count : textFrame(presenceDiffFrame(room, segment));
-    this.#fanOut.append(
-      room,
-      diff,
-      { presence: true, audience: (member) => member.presence === 'full' && segment.version >= member.presenceFrom },
-    );
+    this.#fanOut.append(room, diff, {
+      presence: true,
+      audience: (member) => member.presence === 'full' && segment.version >= member.presenceFrom,
+    });
     if (segment.joined.size === 0 && segment.left.size === 0) return;
-    this.#fanOut.append(
-      room,
-      count,
-      { presence: true, audience: (member) => member.presence === 'count' && segment.version >= member.presenceFrom },
-    );
+    this.#fanOut.append(room, count, {
+      presence: true,
+      audience: (member) => member.presence === 'count' && segment.version >= member.presenceFrom,
+    });
   }
 
   #tellSnapshot(room: string, followed: Followed): void {
@@ -275,16 +286,14 @@ export class PresenceRelay {
     const { version, count, members } = followed.replica.view;
     const counted = textFrame(presenceCountFrame(room, version, count));
     const snapshot = members ? textFrame(presenceSnapshotFrame(room, version, count, members)) : counted;
-    this.#fanOut.append(
-      room,
-      snapshot,
-      { presence: true, audience: (member) => member.presence === 'full' && version >= member.presenceFrom },
-    );
-    this.#fanOut.append(
-      room,
-      counted,
-      { presence: true, audience: (member) => member.presence === 'count' && version >= member.presenceFrom },
-    );
+    this.#fanOut.append(room, snapshot, {
+      presence: true,
+      audience: (member) => member.presence === 'full' && version >= member.presenceFrom,
+    });
+    this.#fanOut.append(room, counted, {
+      presence: true,
+      audience: (member) => member.presence === 'count' && version >= member.presenceFrom,
+    });
   }
 }
 

@@ -252,7 +252,8 @@ export class Relay {
     if (!followed) return;
     const before = followed.told;
     followed.told = after;
-    if (this.#hub.members(room).size > 0) this.#fanOut.append(room, textFrame(encodeFrame(frame)), { before });
+    if (this.#hub.members(room).size > 0)
+      this.#fanOut.append(room, textFrame(encodeFrame(frame)), { before });
   }
 
   /** Node-wide cap on what syncing rooms hold back: over it they read again instead. */

@@ -192,8 +192,15 @@ export class SlowConsumers implements SlowKeeper {
 
   #close(session: Session): void {
     this.#sessions.delete(session);
-    this.#logger.debug({ connection: session.id, queuedBytes: session.connection.queuedBytes }, 'connection too slow');
-    closeWith(session.connection, CLOSE.tooSlow, 'you read too slowly; reconnect and resume from your position');
+    this.#logger.debug(
+      { connection: session.id, queuedBytes: session.connection.queuedBytes },
+      'connection too slow',
+    );
+    closeWith(
+      session.connection,
+      CLOSE.tooSlow,
+      'you read too slowly; reconnect and resume from your position',
+    );
     this.#clock.after(CLOSE_PATIENCE_MS, () => session.connection.terminate());
   }
 

@@ -15,13 +15,18 @@ function documentedRules(prefix: string): string[] {
   return rules.replaceAll('<prefix>', prefix).split(/\s+/).filter(Boolean);
 }
 
-test('with the documented Redis user everything works, and the password is in no log line and no answer', { timeout: 90_000 }, async () => {
+test('with the documented Redis user everything works, and the password is in no log line and no answer', {
+  timeout: 90_000,
+}, async () => {
   const redis = await startRedis();
   try {
     const admin = await redis.client();
     await admin.call('ACL', 'SETUSER', 'room', 'reset', 'on', `>${PASSWORD}`, ...documentedRules('app:'));
     const env = { LOG_LEVEL: 'debug', REDIS_PREFIX: 'app:' };
-    const byUrl = await nodeForTest({ ...env, REDIS_URL: `redis://room:${PASSWORD}@127.0.0.1:${redis.port}` });
+    const byUrl = await nodeForTest({
+      ...env,
+      REDIS_URL: `redis://room:${PASSWORD}@127.0.0.1:${redis.port}`,
+    });
     const byParts = await nodeForTest({
       ...env,
       REDIS_HOST: '127.0.0.1',
@@ -29,7 +34,10 @@ test('with the documented Redis user everything works, and the password is in no
       REDIS_USERNAME: 'room',
       REDIS_PASSWORD: PASSWORD,
     });
-    const wrong = await nodeForTest({ ...env, REDIS_URL: `redis://room:not-${PASSWORD}@127.0.0.1:${redis.port}` });
+    const wrong = await nodeForTest({
+      ...env,
+      REDIS_URL: `redis://room:not-${PASSWORD}@127.0.0.1:${redis.port}`,
+    });
     await Promise.all([byUrl.ready(), byParts.ready()]);
 
     const alice = await TestClient.hello(byUrl.url, 'alice');

@@ -85,7 +85,8 @@ describe('the chain of versions', () => {
 describe('while a snapshot is read', () => {
   it('changes are held, and those the snapshot contains are passed over', () => {
     const replica = new PresenceReplica(LIMITS);
-    for (const change of [joined(4, 'a'), joined(5, 'b'), left(6, ['a'])]) expect(replica.apply(change)).toBe('gap');
+    for (const change of [joined(4, 'a'), joined(5, 'b'), left(6, ['a'])])
+      expect(replica.apply(change)).toBe('gap');
     expect(replica.load(snapshot(6, 'a', 'b'))).toBe(true);
     expect(users(replica)).toEqual(['b']);
     expect(replica.version).toBe(7);
@@ -139,7 +140,8 @@ describe('a window', () => {
 
   it('never cancels a join against a leave: each is told, one after the other', () => {
     const replica = loaded(0);
-    for (const change of [joined(0, 'a'), left(1, ['a']), joined(2, 'a'), left(3, ['a'])]) replica.apply(change);
+    for (const change of [joined(0, 'a'), left(1, ['a']), joined(2, 'a'), left(3, ['a'])])
+      replica.apply(change);
     expect(shown(replica.takeWindow())).toEqual([
       { from: 0, to: 1, count: 1, joined: ['a'], left: [], updated: [] },
       { from: 1, to: 2, count: 0, joined: [], left: ['a'], updated: [] },
@@ -263,7 +265,9 @@ describe('a client that follows the segments', () => {
         follow();
         expect(view).not.toBe('ask');
         if (view === 'ask') return;
-        const held = new Map([...(view.members ?? [])].map(([user, each]) => [user, JSON.stringify(each.state)]));
+        const held = new Map(
+          [...(view.members ?? [])].map(([user, each]) => [user, JSON.stringify(each.state)]),
+        );
         expect(held).toEqual(present);
         for (const history of histories.values()) expect(history).toMatch(/^(\+-)*\+?$/);
       }),

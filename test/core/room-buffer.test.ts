@@ -118,7 +118,8 @@ describe('the ring of a room', () => {
           const first = model[0]?.seq ?? seq + 1;
           if (model.length === 0) continue;
           for (const since of [first - 2, first - 1, first, seq - 1, seq, seq + 1]) {
-            const expected = since < first - 1 || since > seq ? undefined : model.filter((kept) => kept.seq > since);
+            const expected =
+              since < first - 1 || since > seq ? undefined : model.filter((kept) => kept.seq > since);
             expect(seqsAfter(ring, since, epoch)).toEqual(expected?.map((kept) => kept.seq));
           }
         }

@@ -4,7 +4,12 @@ import { entryBytes } from '../../src/core/room-buffer.ts';
 import { RoomStream, type StreamLimits } from '../../src/core/room-stream.ts';
 import type { ResetReason } from '../../src/protocol/position.ts';
 
-const LIMITS: StreamLimits = { ringMessages: 100, ringBytes: 1_000_000, syncMessages: 5, syncBytes: 1_000_000 };
+const LIMITS: StreamLimits = {
+  ringMessages: 100,
+  ringBytes: 1_000_000,
+  syncMessages: 5,
+  syncBytes: 1_000_000,
+};
 
 function entry(seq: number, bytes = 1): Entry {
   return { seq, ts: 0, body: Buffer.alloc(bytes) };
@@ -34,7 +39,11 @@ function fresh(top: number, epoch = 't1'): ReadResult {
   return { verdict: 'fresh', epoch, top, presenceVersion: 0 };
 }
 
-function range(from: number, to: number, parts: { epoch?: string; top?: number; terms?: TermStart[] } = {}): ReadResult {
+function range(
+  from: number,
+  to: number,
+  parts: { epoch?: string; top?: number; terms?: TermStart[] } = {},
+): ReadResult {
   const { epoch = 't1', top = to, terms = [] } = parts;
   const verdict = top > to ? 'more' : 'ok';
   return { verdict, epoch, top, entries: entries(from, to), terms, presenceVersion: 0 };
@@ -152,17 +161,20 @@ describe('a read of what was missed', () => {
     expect(taken()).toEqual([13, 14, 15, 16]);
   });
 
-  it.each(['lost', 'diverged', 'trimmed'] as const)('that cannot be told resets as %s, then gives all that is kept', (reason) => {
-    const { stream, told } = live();
-    stream.heard('t1', entry(11));
-    stream.suspect();
-    const read = stream.readIssued();
-    stream.heard('t2', entry(8));
-    stream.heard('t2', entry(9));
-    expect(stream.readAnswered(read, broken(reason, 6, 8))).toBe('none');
-    expect(told).toEqual([11, `reset ${reason} t2 5`, 6, 7, 8, 9]);
-    expect(stream.live).toBe(true);
-  });
+  it.each(['lost', 'diverged', 'trimmed'] as const)(
+    'that cannot be told resets as %s, then gives all that is kept',
+    (reason) => {
+      const { stream, told } = live();
+      stream.heard('t1', entry(11));
+      stream.suspect();
+      const read = stream.readIssued();
+      stream.heard('t2', entry(8));
+      stream.heard('t2', entry(9));
+      expect(stream.readAnswered(read, broken(reason, 6, 8))).toBe('none');
+      expect(told).toEqual([11, `reset ${reason} t2 5`, 6, 7, 8, 9]);
+      expect(stream.live).toBe(true);
+    },
+  );
 
   it('that resets empties the ring: positions of before the break must not be served from it', () => {
     const { stream } = live();
@@ -295,7 +307,10 @@ describe('the ring of a stream', () => {
     const { stream } = live();
     stream.heard('t1', entry(11));
     stream.suspect();
-    stream.readAnswered(stream.readIssued(), range(12, 12, { epoch: 't2', terms: [{ epoch: 't2', start: 12 }] }));
+    stream.readAnswered(
+      stream.readIssued(),
+      range(12, 12, { epoch: 't2', terms: [{ epoch: 't2', start: 12 }] }),
+    );
     expect(stream.ring.after({ epoch: 't1', seq: 10 })).toBeUndefined();
     expect(stream.ring.after({ epoch: 't2', seq: 11 })?.map((kept) => kept.seq)).toEqual([12]);
   });

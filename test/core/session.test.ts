@@ -19,7 +19,9 @@ describe('a session', () => {
 
   it('has budgets of its own for publishes, joins and bad frames', () => {
     const session = new Session(createFakeConnection(), 'ann', true, LIMITS, 0);
-    expect([session.publishes.take(0), session.publishes.take(0), session.publishes.take(0)]).toEqual([0, 0, 100]);
+    expect([session.publishes.take(0), session.publishes.take(0), session.publishes.take(0)]).toEqual([
+      0, 0, 100,
+    ]);
     expect([session.joins.take(0), session.joins.take(0)]).toEqual([0, 200]);
     expect([session.badFrames.exceeds(0), session.badFrames.exceeds(0)]).toEqual([false, true]);
   });

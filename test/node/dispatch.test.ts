@@ -36,7 +36,9 @@ describe('the order of frames', () => {
     const { connect, settle } = begin();
     const client = connect();
     const publishes = [1, 2, 3, 4].map((n) => ({ type: 'publish', id: `p${n}`, room: 'r', data: n }));
-    client.text(JSON.stringify([{ type: 'join', id: 'j', room: 'r' }, ...publishes, { type: 'ping', id: 'q' }]));
+    client.text(
+      JSON.stringify([{ type: 'join', id: 'j', room: 'r' }, ...publishes, { type: 'ping', id: 'q' }]),
+    );
     await settle();
     expect(client.connection.messages('r').map((message) => message.data)).toEqual([1, 2, 3, 4]);
     // The ping belongs to no room and waits for none.
@@ -47,7 +49,9 @@ describe('the order of frames', () => {
     const { hello } = begin();
     const client = await hello('ann');
     client.connection.take();
-    client.text(JSON.stringify([{ type: 'ping', id: 1 }, { type: 'nonsense', id: 2 }, 7, { type: 'ping', id: 3 }]));
+    client.text(
+      JSON.stringify([{ type: 'ping', id: 1 }, { type: 'nonsense', id: 2 }, 7, { type: 'ping', id: 3 }]),
+    );
     expect(client.connection.frames).toMatchObject([
       { type: 'pong', id: 1 },
       { type: 'error', code: 'unsupported', id: 2 },
@@ -97,7 +101,11 @@ describe('the order of frames', () => {
       { type: 'publish', id: 'o', room: 'other', data: 1 },
     );
     await settle();
-    expect(client.connection.reply('j')).toMatchObject({ type: 'error', code: 'unavailable', retryable: true });
+    expect(client.connection.reply('j')).toMatchObject({
+      type: 'error',
+      code: 'unavailable',
+      retryable: true,
+    });
     expect(client.connection.reply('p')).toMatchObject({ type: 'error', code: 'not_joined', room: 'r' });
     expect(client.connection.reply('l')).toMatchObject({ type: 'error', code: 'not_joined' });
     expect(client.connection.reply('o')).toMatchObject({ type: 'ok' });
@@ -226,20 +234,23 @@ describe('every error leaves the connection usable', () => {
     expect(client.connection.closedWith).toBeUndefined();
   });
 
-  it.each(['unavailable', 'unknown_outcome', 'rate_limited'] as const)('%s: from the broker', async (code) => {
-    const { hello, store } = begin();
-    const client = await hello('ann');
-    await client.join(room);
-    store.before('publish', () => {
-      throw new BrokerError(code, 'as the broker says');
-    });
-    const error = await client.publish(room, 1);
-    expect(error).toMatchObject({ type: 'error', code, room, retryable: true });
-    // "retryAfterMs says when": without it a client does not know how long to wait.
-    if (code === 'rate_limited') expect(error['retryAfterMs']).toBeGreaterThan(0);
-    store.before('publish', undefined);
-    expect(await client.publish(room, 1)).toMatchObject({ type: 'ok' });
-  });
+  it.each(['unavailable', 'unknown_outcome', 'rate_limited'] as const)(
+    '%s: from the broker',
+    async (code) => {
+      const { hello, store } = begin();
+      const client = await hello('ann');
+      await client.join(room);
+      store.before('publish', () => {
+        throw new BrokerError(code, 'as the broker says');
+      });
+      const error = await client.publish(room, 1);
+      expect(error).toMatchObject({ type: 'error', code, room, retryable: true });
+      // "retryAfterMs says when": without it a client does not know how long to wait.
+      if (code === 'rate_limited') expect(error['retryAfterMs']).toBeGreaterThan(0);
+      store.before('publish', undefined);
+      expect(await client.publish(room, 1)).toMatchObject({ type: 'ok' });
+    },
+  );
 
   it('internal: a bug is logged with the id and told without its details', async () => {
     const { hello, store, logger } = begin();
@@ -251,7 +262,9 @@ describe('every error leaves the connection usable', () => {
     const error = await client.request({ type: 'history', room });
     expect(error).toMatchObject({ type: 'error', code: 'internal', retryable: true, room });
     expect(JSON.stringify(error)).not.toContain('secrets');
-    expect(logger.lines.filter((line) => line.level === 'error')).toMatchObject([{ fields: { id: error['id'] } }]);
+    expect(logger.lines.filter((line) => line.level === 'error')).toMatchObject([
+      { fields: { id: error['id'] } },
+    ]);
     expect(await client.publish(room, 1)).toMatchObject({ type: 'ok' });
   });
 
@@ -276,7 +289,11 @@ describe('bad frames', () => {
     expect(client.connection.closedWith).toBeUndefined();
     client.text('no json');
     expect(client.connection.closedWith?.code).toBe(4508);
-    expect(client.connection.frames.at(-1)).toMatchObject({ type: 'closing', code: 4508, reconnect: 'never' });
+    expect(client.connection.frames.at(-1)).toMatchObject({
+      type: 'closing',
+      code: 4508,
+      reconnect: 'never',
+    });
   });
 
   it('are counted over a minute, not for ever', async () => {
@@ -332,7 +349,12 @@ describe('rates', () => {
   });
 
   it('of joins have a budget of their own', async () => {
-    const { hello } = begin({ limitJoinsPerSecond: 5, limitJoinsBurst: 2, limitPublishPerSecond: 1, limitPublishBurst: 1 });
+    const { hello } = begin({
+      limitJoinsPerSecond: 5,
+      limitJoinsBurst: 2,
+      limitPublishPerSecond: 1,
+      limitPublishBurst: 1,
+    });
     const client = await hello('ann');
     await client.join('a');
     await client.join('b');
@@ -361,7 +383,11 @@ describe('rates', () => {
       if (second < 10) await advance(1000);
     }
     expect(client.connection.closedWith?.code).toBe(4008);
-    expect(client.connection.frames.at(-1)).toMatchObject({ type: 'closing', code: 4008, reconnect: 'after' });
+    expect(client.connection.frames.at(-1)).toMatchObject({
+      type: 'closing',
+      code: 4008,
+      reconnect: 'after',
+    });
   });
 
   it('forgive where there was one second without a refusal', async () => {
@@ -389,7 +415,12 @@ describe('rates', () => {
     }
     expect(client.connection.closedWith).toBeUndefined();
 
-    const free = begin({ limitPublishPerSecond: 0, limitUserPerSecond: 0, limitRoomPerSecond: 0, limitJoinsPerSecond: 0 });
+    const free = begin({
+      limitPublishPerSecond: 0,
+      limitUserPerSecond: 0,
+      limitRoomPerSecond: 0,
+      limitJoinsPerSecond: 0,
+    });
     const fast = await free.hello('ann');
     for (let n = 0; n < 500; n += 1) fast.say({ type: 'join', id: n, room: 'r' });
     for (let n = 0; n < 3000; n += 1) fast.say({ type: 'publish', room: 'r', data: n });

@@ -57,7 +57,10 @@ describe('the fan-out', () => {
   it('keeps the order within a room whatever the kind of frame, for members who get some and members who get all', () => {
     const { fanOut, member, clock } = begin();
     const [ann, bob, cid] = [member('ann', 'r'), member('bob', 'r'), member('cid', 'r')];
-    const only = (...users: string[]) => (who: { session: { user: string } }) => users.includes(who.session.user);
+    const only =
+      (...users: string[]) =>
+      (who: { session: { user: string } }) =>
+        users.includes(who.session.user);
     fanOut.append('r', frame(1));
     fanOut.append('r', frame(2), { audience: only('ann') });
     fanOut.append('r', frame(3));

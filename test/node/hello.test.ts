@@ -26,7 +26,13 @@ describe('hello', () => {
       protocol: 1,
       pingIntervalMs: 25_000,
       reconnect: { minMs: 0, maxMs: 2_000 },
-      limits: { payloadBytes: 32_768, roomsPerConnection: 200, publishPerSecond: 1000, batch: 64, historyMessages: 100 },
+      limits: {
+        payloadBytes: 32_768,
+        roomsPerConnection: 200,
+        publishPerSecond: 1000,
+        batch: 64,
+        historyMessages: 100,
+      },
     });
   });
 
@@ -51,7 +57,10 @@ describe('hello', () => {
     const { connect } = begin();
     const client = connect();
     client.text('{not json');
-    expect(client.connection.frames).toMatchObject([{ type: 'welcome' }, { type: 'error', code: 'bad_request' }]);
+    expect(client.connection.frames).toMatchObject([
+      { type: 'welcome' },
+      { type: 'error', code: 'bad_request' },
+    ]);
   });
 
   it('that is malformed is refused and may be said again', async () => {
@@ -66,7 +75,10 @@ describe('hello', () => {
   it('said a second time is a bad request, and the session goes on as it was', async () => {
     const { hello } = begin();
     const client = await hello('ann');
-    expect(await client.request({ type: 'hello', user: 'eve' })).toMatchObject({ type: 'error', code: 'bad_request' });
+    expect(await client.request({ type: 'hello', user: 'eve' })).toMatchObject({
+      type: 'error',
+      code: 'bad_request',
+    });
     expect(client.connection.of('welcome')).toHaveLength(1);
     expect(await client.join('r')).toMatchObject({ type: 'joined', members: [{ user: 'ann' }] });
   });
@@ -116,7 +128,10 @@ describe('hello', () => {
     const { connect } = begin();
     const client = connect();
     client.say({ type: 'hello', user: 'ann', inbox: true });
-    expect(client.connection.frames).toMatchObject([{ type: 'welcome' }, { type: 'error', code: 'unsupported' }]);
+    expect(client.connection.frames).toMatchObject([
+      { type: 'welcome' },
+      { type: 'error', code: 'unsupported' },
+    ]);
   });
 
   it('while the store is away is answered by status down right after welcome', async () => {
@@ -162,7 +177,8 @@ describe('the connections of a user', () => {
 
   it('are not limited where the limit is 0, nor refused because the store is away', async () => {
     const { hello, store } = begin({ settings: { limitUserConnections: 0 } });
-    for (let each = 0; each < 5; each += 1) expect((await hello('ann')).connection.closedWith).toBeUndefined();
+    for (let each = 0; each < 5; each += 1)
+      expect((await hello('ann')).connection.closedWith).toBeUndefined();
     store.goDown();
     expect((await hello('ann')).connection.closedWith).toBeUndefined();
   });
@@ -217,7 +233,9 @@ describe('access', () => {
     const { connect, node } = begin({ access: strict });
     const client = connect();
     client.say({ type: 'hello', id: 1 });
-    expect(client.connection.frames).toMatchObject([{ type: 'error', code: 'unauthorized', id: 1, retryable: false }]);
+    expect(client.connection.frames).toMatchObject([
+      { type: 'error', code: 'unauthorized', id: 1, retryable: false },
+    ]);
     expect(node.hub.connections).toBe(0);
   });
 
@@ -226,14 +244,24 @@ describe('access', () => {
     const { connect } = begin({ access: strict });
     const client = connect();
     client.say({ type: 'join', id: 5, room: 'r' });
-    expect(client.connection.frames).toMatchObject([{ type: 'error', code: 'unauthorized', id: 5, room: 'r' }]);
+    expect(client.connection.frames).toMatchObject([
+      { type: 'error', code: 'unauthorized', id: 5, room: 'r' },
+    ]);
   });
 
   it('that denies an action answers forbidden, and the connection is usable after it', async () => {
-    const access = { identify: () => ({ user: 'ann', named: true }), permits: (_: unknown, action: string) => action !== 'join' };
+    const access = {
+      identify: () => ({ user: 'ann', named: true }),
+      permits: (_: unknown, action: string) => action !== 'join',
+    };
     const { hello } = begin({ access });
     const client = await hello('ann');
-    expect(await client.join('r')).toMatchObject({ type: 'error', code: 'forbidden', room: 'r', retryable: false });
+    expect(await client.join('r')).toMatchObject({
+      type: 'error',
+      code: 'forbidden',
+      room: 'r',
+      retryable: false,
+    });
     expect(await client.request({ type: 'ping' })).toMatchObject({ type: 'pong' });
   });
 });

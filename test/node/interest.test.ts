@@ -23,7 +23,12 @@ function begin(lingerMs = 10_000) {
       followed.delete(room);
     },
   };
-  store.broker.start({ ...store.events, message: () => undefined, status: () => undefined, linkLost: () => undefined });
+  store.broker.start({
+    ...store.events,
+    message: () => undefined,
+    status: () => undefined,
+    linkLost: () => undefined,
+  });
   const interest = new RoomInterest(store.broker, clock, { lingerMs }, [follower]);
   return { clock, store, interest, followed, log };
 }
@@ -154,46 +159,50 @@ const step = fc.record({
 });
 
 describe('a storm of joins and leaves', () => {
-  it.each([0, 10, 1000])('never ends joined but not heard, nor heard for ever (linger of %i ms)', async (lingerMs) => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
-        const { clock, store, interest, followed } = begin(lingerMs);
-        const calls = answeredByChance(store);
-        const holders: Record<string, number> = { a: 0, b: 0 };
-        for (const { what, room, pick, fails } of steps) {
-          if (what === 'join') {
-            calls.nextFails(fails);
-            interest.acquire(room).then(
-              () => {
-                holders[room] = (holders[room] ?? 0) + 1;
-                // Whoever is told that the room is heard can rely on it from this moment on.
-                expect(followed.has(room)).toBe(true);
-              },
-              () => undefined,
-            );
-          } else if (what === 'leave') {
-            if (!holders[room]) continue;
-            holders[room] -= 1;
-            interest.release(room);
-          } else if (what === 'answer') {
-            calls.open.splice(pick % Math.max(1, calls.open.length), 1)[0]?.gate.open();
-          } else {
-            await clock.advanceAsync(pick * 30);
+  it.each([0, 10, 1000])(
+    'never ends joined but not heard, nor heard for ever (linger of %i ms)',
+    async (lingerMs) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+          const { clock, store, interest, followed } = begin(lingerMs);
+          const calls = answeredByChance(store);
+          const holders: Record<string, number> = { a: 0, b: 0 };
+          for (const { what, room, pick, fails } of steps) {
+            if (what === 'join') {
+              calls.nextFails(fails);
+              interest.acquire(room).then(
+                () => {
+                  holders[room] = (holders[room] ?? 0) + 1;
+                  // Whoever is told that the room is heard can rely on it from this moment on.
+                  expect(followed.has(room)).toBe(true);
+                },
+                () => undefined,
+              );
+            } else if (what === 'leave') {
+              if (!holders[room]) continue;
+              holders[room] -= 1;
+              interest.release(room);
+            } else if (what === 'answer') {
+              calls.open.splice(pick % Math.max(1, calls.open.length), 1)[0]?.gate.open();
+            } else {
+              await clock.advanceAsync(pick * 30);
+            }
+            if (pick % 2) await settle();
+            for (const [name, count] of Object.entries(holders)) {
+              if (count > 0 && !(store.heard.has(name) && followed.has(name)))
+                throw new Error(`${name} is joined and not heard`);
+            }
           }
-          if (pick % 2) await settle();
+          for (let round = 0; round < 100; round += 1) {
+            for (const call of calls.open.splice(0)) call.gate.open();
+            await clock.advanceAsync(lingerMs);
+          }
           for (const [name, count] of Object.entries(holders)) {
-            if (count > 0 && !(store.heard.has(name) && followed.has(name))) throw new Error(`${name} is joined and not heard`);
+            expect([name, store.heard.has(name), followed.has(name)]).toEqual([name, count > 0, count > 0]);
           }
-        }
-        for (let round = 0; round < 100; round += 1) {
-          for (const call of calls.open.splice(0)) call.gate.open();
-          await clock.advanceAsync(lingerMs);
-        }
-        for (const [name, count] of Object.entries(holders)) {
-          expect([name, store.heard.has(name), followed.has(name)]).toEqual([name, count > 0, count > 0]);
-        }
-      }),
-      { numRuns: 60 },
-    );
-  });
+        }),
+        { numRuns: 60 },
+      );
+    },
+  );
 });

@@ -17,7 +17,12 @@ afterEach(() => expect(fixture?.violations() ?? []).toEqual([]));
 const body = (data: unknown) => Buffer.from(`"data":${JSON.stringify(data)}}`);
 
 /** Messages as another node publishes them. */
-async function published(store: NodeFixture['store'], room: string, count: number, data: unknown = 1): Promise<string> {
+async function published(
+  store: NodeFixture['store'],
+  room: string,
+  count: number,
+  data: unknown = 1,
+): Promise<string> {
   let epoch = '';
   for (let n = 0; n < count; n += 1) {
     ({ epoch } = await store.broker.publish({ room, lane: 'elsewhere', user: 'eve', body: body(data) }));
@@ -89,7 +94,10 @@ describe('a first join', () => {
     const [none, count, full] = [await hello('none'), await hello('count'), await hello('full')];
     expect(await none.join('r', { presence: 'none' })).not.toHaveProperty('members');
     expect(await count.join('r', { presence: 'count' })).toMatchObject({ count: 2 });
-    expect(await full.join('r')).toMatchObject({ count: 3, members: [{ user: 'none' }, { user: 'count' }, { user: 'full' }] });
+    expect(await full.join('r')).toMatchObject({
+      count: 3,
+      members: [{ user: 'none' }, { user: 'count' }, { user: 'full' }],
+    });
   });
 });
 
@@ -113,7 +121,11 @@ describe('a join with a position', () => {
     const { hello, store } = begin();
     const epoch = await published(store, 'r', 4);
     const ann = await hello('ann');
-    expect(await ann.join('r', { since: { epoch, seq: 4 } })).toMatchObject({ recovered: true, seq: 4, messages: [] });
+    expect(await ann.join('r', { since: { epoch, seq: 4 } })).toMatchObject({
+      recovered: true,
+      seq: 4,
+      messages: [],
+    });
     await published(store, 'r', 1);
     await fixture?.settle();
     expect(ann.connection.seqs('r')).toEqual([5]);
@@ -144,11 +156,13 @@ describe('a join with a position', () => {
     store.calls.length = 0;
     const held = gate();
     store.after('read', () => held.opened);
-    for (const client of clients.slice(1)) client.say({ type: 'join', id: 'j', room: 'r', since: { epoch, seq: 1 } });
+    for (const client of clients.slice(1))
+      client.say({ type: 'join', id: 'j', room: 'r', since: { epoch, seq: 1 } });
     await settle();
     held.open();
     await settle();
-    for (const client of clients.slice(1)) expect(client.connection.reply('j')).toMatchObject({ recovered: true });
+    for (const client of clients.slice(1))
+      expect(client.connection.reply('j')).toMatchObject({ recovered: true });
     expect(reads(store)).toEqual(['read r']);
   });
 
@@ -278,7 +292,11 @@ describe('a join whose position cannot be continued', () => {
     const { hello, store } = begin({ historyMessages: 5 });
     const epoch = await published(store, 'r', 9);
     const ann = await hello('ann');
-    expect(await ann.join('r', { since: { epoch, seq: 3 } })).toMatchObject({ recovered: false, reason: 'trimmed', seq: 9 });
+    expect(await ann.join('r', { since: { epoch, seq: 3 } })).toMatchObject({
+      recovered: false,
+      reason: 'trimmed',
+      seq: 9,
+    });
     const bob = await hello('bob');
     expect(await bob.join('r', { since: { epoch, seq: 4 } })).toMatchObject({ recovered: true });
   });
@@ -297,7 +315,10 @@ describe('a join whose position cannot be continued', () => {
       seq: 5,
     });
     const bob = await hello('bob');
-    expect(await bob.join('r', { since: { epoch, seq: 2 } })).toMatchObject({ recovered: true, messages: [{}, {}, {}] });
+    expect(await bob.join('r', { since: { epoch, seq: 2 } })).toMatchObject({
+      recovered: true,
+      messages: [{}, {}, {}],
+    });
   });
 });
 
@@ -319,7 +340,10 @@ describe('a join with history', () => {
     const { hello, store } = begin();
     await published(store, 'r', 6);
     const ann = await hello('ann');
-    expect(await ann.join('r', { history: 4 })).toMatchObject({ seq: 6, messages: [{ seq: 3 }, {}, {}, { seq: 6 }] });
+    expect(await ann.join('r', { history: 4 })).toMatchObject({
+      seq: 6,
+      messages: [{ seq: 3 }, {}, {}, { seq: 6 }],
+    });
   });
 
   it('gets all there is where there is less, and none from an empty room', async () => {
@@ -352,7 +376,9 @@ describe('a join with history', () => {
     const { hello, store } = begin({ joinBytes: 500 });
     await published(store, 'r', 6, 'x'.repeat(150));
     const ann = await hello('ann');
-    expect(await ann.join('r', { history: 5 })).toMatchObject({ messages: [{ seq: 4 }, { seq: 5 }, { seq: 6 }] });
+    expect(await ann.join('r', { history: 5 })).toMatchObject({
+      messages: [{ seq: 4 }, { seq: 5 }, { seq: 6 }],
+    });
   });
 
   it('may ask for any number where the limit is 0', async () => {
@@ -386,11 +412,16 @@ describe('a join of a room already joined', () => {
     expect(await ann.join('r', { presence: 'none' })).toMatchObject({ count: 1 });
     ann.connection.take();
     const bob = await hello('bob');
-    expect(await bob.join('r')).toMatchObject({ members: [{ user: 'ann', state: { a: 1 } }, { user: 'bob' }] });
+    expect(await bob.join('r')).toMatchObject({
+      members: [{ user: 'ann', state: { a: 1 } }, { user: 'bob' }],
+    });
     await advance(200);
     expect(ann.connection.take()).toEqual([]);
     await ann.join('r', { state: { a: 2 } });
-    expect((await bob.request({ type: 'presence', room: 'r' }))['members']).toMatchObject([{ state: { a: 2 } }, {}]);
+    expect((await bob.request({ type: 'presence', room: 'r' }))['members']).toMatchObject([
+      { state: { a: 2 } },
+      {},
+    ]);
     ann.say({ type: 'leave', room: 'r' });
     await advance(200);
     expect((await bob.request({ type: 'presence', room: 'r' }))['count']).toBe(1);
@@ -538,7 +569,11 @@ describe('the rooms of a connection', () => {
     const ann = await hello('ann');
     const held = gate();
     store.before('subscribe', () => held.opened);
-    ann.say({ type: 'join', id: 'a', room: 'a' }, { type: 'join', id: 'b', room: 'b' }, { type: 'join', id: 'c', room: 'c' });
+    ann.say(
+      { type: 'join', id: 'a', room: 'a' },
+      { type: 'join', id: 'b', room: 'b' },
+      { type: 'join', id: 'c', room: 'c' },
+    );
     expect(ann.connection.reply('c')).toMatchObject({ code: 'limit_exceeded', retryable: false });
     held.open();
     await settle();
@@ -555,7 +590,10 @@ describe('the rooms of a connection', () => {
     for (const room of ['a', 'b']) await ann.join(room);
     const held = gate();
     store.before('read', () => held.opened);
-    ann.say({ type: 'join', id: 'again', room: 'a', since: { epoch, seq: 1 } }, { type: 'join', id: 'c', room: 'c' });
+    ann.say(
+      { type: 'join', id: 'again', room: 'a', since: { epoch, seq: 1 } },
+      { type: 'join', id: 'c', room: 'c' },
+    );
     held.open();
     await settle();
     expect(ann.connection.reply('again')).toMatchObject({ type: 'joined' });

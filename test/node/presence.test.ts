@@ -2,7 +2,12 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { BrokerError } from '../../src/broker/broker.ts';
 import type { Config } from '../../src/config.ts';
 import { gate } from '../support/gate.ts';
-import { type Client, createNodeFixture, type FixtureOptions, type NodeFixture } from '../support/node-fixture.ts';
+import {
+  type Client,
+  createNodeFixture,
+  type FixtureOptions,
+  type NodeFixture,
+} from '../support/node-fixture.ts';
 
 let fixtures: NodeFixture[] = [];
 
@@ -41,7 +46,9 @@ function told(client: Client, room = 'r'): Told[] {
     ...('members' in frame && { members: names(frame['members']) }),
     ...('joined' in frame && { joined: names(frame['joined']) }),
     ...('left' in frame && {
-      left: (frame['left'] as { user: string; reason: string }[]).map((each) => `${each.user} ${each.reason}`),
+      left: (frame['left'] as { user: string; reason: string }[]).map(
+        (each) => `${each.user} ${each.reason}`,
+      ),
     }),
     ...('updated' in frame && { updated: frame['updated'] as unknown[] }),
   }));
@@ -72,7 +79,9 @@ describe('who joins and leaves', () => {
     const tabs = [await one.hello('ann'), await one.hello('ann'), await two.hello('ann')];
     for (const tab of tabs) await tab.join('r');
     await one.advance(200);
-    expect(told(watcher).filter((frame) => frame.joined?.includes('ann'))).toEqual([{ count: 2, joined: ['ann'] }]);
+    expect(told(watcher).filter((frame) => frame.joined?.includes('ann'))).toEqual([
+      { count: 2, joined: ['ann'] },
+    ]);
     tabs[0]?.say({ type: 'leave', room: 'r' });
     tabs[2]?.drop();
     await one.advance(10_000);
@@ -184,7 +193,10 @@ describe('a joiner', () => {
     expect(bob.connection.reply('j')).toBeUndefined();
     await advance(100);
     // The store was asked; what comes through the channel later is old.
-    expect(bob.connection.reply('j')).toMatchObject({ count: 2, members: [{ user: 'ann' }, { user: 'bob' }] });
+    expect(bob.connection.reply('j')).toMatchObject({
+      count: 2,
+      members: [{ user: 'ann' }, { user: 'bob' }],
+    });
     store.deliver();
     await advance(200);
     expect(await present(ann)).toEqual(['ann', 'bob']);
@@ -198,7 +210,10 @@ describe('the state of a user', () => {
     for (const client of [watcher, ann, annToo]) await client.join('r');
     await advance(200);
     told(watcher);
-    expect(await ann.request({ type: 'state', room: 'r', state: { n: 1 } })).toMatchObject({ type: 'ok', room: 'r' });
+    expect(await ann.request({ type: 'state', room: 'r', state: { n: 1 } })).toMatchObject({
+      type: 'ok',
+      room: 'r',
+    });
     await annToo.request({ type: 'state', room: 'r', state: { n: 2 } });
     await advance(200);
     expect(told(watcher)).toEqual([{ count: 2, updated: [{ user: 'ann', state: { n: 2 } }] }]);

@@ -16,7 +16,12 @@ afterEach(() => expect(fixture?.violations() ?? []).toEqual([]));
 
 const body = (data: unknown) => Buffer.from(`"data":${JSON.stringify(data)}}`);
 
-async function publish(store: NodeFixture['store'], room: string, count: number, data: unknown = 1): Promise<void> {
+async function publish(
+  store: NodeFixture['store'],
+  room: string,
+  count: number,
+  data: unknown = 1,
+): Promise<void> {
   for (let n = 0; n < count; n += 1) {
     await store.broker.publish({ room, lane: 'elsewhere', user: 'eve', body: body(data) });
   }
@@ -75,8 +80,19 @@ describe('a gap', () => {
     store.broker.read = async (_room, since): Promise<ReadResult> => {
       const from = (since?.seq ?? 0) + 1;
       const to = Math.min(8, from + 2);
-      const entries = Array.from({ length: to - from + 1 }, (_, n) => ({ seq: from + n, ts: 0, body: body(1) }));
-      return { verdict: to < 8 ? 'more' : 'ok', epoch: since?.epoch ?? '', top: 8, entries, terms: [], presenceVersion: 0 };
+      const entries = Array.from({ length: to - from + 1 }, (_, n) => ({
+        seq: from + n,
+        ts: 0,
+        body: body(1),
+      }));
+      return {
+        verdict: to < 8 ? 'more' : 'ok',
+        epoch: since?.epoch ?? '',
+        top: 8,
+        entries,
+        terms: [],
+        presenceVersion: 0,
+      };
     };
     store.events.gap('r');
     await settle();
@@ -223,7 +239,9 @@ describe('what the store lost', () => {
     store.relink();
     await settle();
     expect(tellings(ann)).toEqual([1, 2, 'reset trimmed 7', 8, 9, 10, 11, 12]);
-    expect(logger.saying('room reset')).toMatchObject([{ fields: { room: 'r', reason: 'trimmed', members: 1 } }]);
+    expect(logger.saying('room reset')).toMatchObject([
+      { fields: { room: 'r', reason: 'trimmed', members: 1 } },
+    ]);
   });
 
   it('is told by a reset followed by everything it still has, also where that is more than one page', async () => {
@@ -295,7 +313,11 @@ describe('the memory of the relay', () => {
   });
 
   it('for what syncing rooms hold back is bounded over all rooms, and nothing is lost by it', async () => {
-    const { hello, store, settle } = begin({ syncBytesTotal: 1_000_000, syncBytes: 10_000_000, syncMessages: 100_000 });
+    const { hello, store, settle } = begin({
+      syncBytesTotal: 1_000_000,
+      syncBytes: 10_000_000,
+      syncMessages: 100_000,
+    });
     const ann = await hello('ann');
     const rooms = ['a', 'b', 'c'];
     for (const room of rooms) await ann.join(room);
@@ -307,7 +329,8 @@ describe('the memory of the relay', () => {
     for (const room of rooms) await publish(store, room, 50, 'x'.repeat(30_000));
     held.open();
     await settle();
-    for (const room of rooms) expect(ann.connection.seqs(room)).toEqual(Array.from({ length: 50 }, (_, n) => n + 1));
+    for (const room of rooms)
+      expect(ann.connection.seqs(room)).toEqual(Array.from({ length: 50 }, (_, n) => n + 1));
   });
 
   it('for a room nobody is in any more ends with the linger', async () => {

@@ -23,10 +23,20 @@ function signals(client: Client | undefined): unknown[] {
 describe('a signal', () => {
   it('reaches everybody in the room but the connection that sent it', async () => {
     const [ann, annToo, bob] = await inRoom('ann', 'ann', 'bob');
-    expect(await ann?.request({ type: 'signal', room: 'r', data: { typing: true } })).toMatchObject({ type: 'ok', room: 'r' });
+    expect(await ann?.request({ type: 'signal', room: 'r', data: { typing: true } })).toMatchObject({
+      type: 'ok',
+      room: 'r',
+    });
     await fixture?.settle();
-    expect([signals(ann), signals(annToo), signals(bob)]).toEqual([[], [{ typing: true }], [{ typing: true }]]);
-    expect(bob?.connection.of('signal')[0]).toMatchObject({ room: 'r', from: { user: 'ann', connection: ann?.id } });
+    expect([signals(ann), signals(annToo), signals(bob)]).toEqual([
+      [],
+      [{ typing: true }],
+      [{ typing: true }],
+    ]);
+    expect(bob?.connection.of('signal')[0]).toMatchObject({
+      room: 'r',
+      from: { user: 'ann', connection: ann?.id },
+    });
     expect(bob?.connection.of('signal')[0]).not.toHaveProperty('seq');
   });
 

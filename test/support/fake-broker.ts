@@ -255,7 +255,9 @@ class Front implements FakeStore {
       snapshot: (room, limit) =>
         this.#call('snapshot', [room, limit], () => this.#inner.presence.snapshot(room, limit)),
       countConnections: (user, count) =>
-        this.#call('countConnections', [user, count], () => this.#inner.presence.countConnections(user, count)),
+        this.#call('countConnections', [user, count], () =>
+          this.#inner.presence.countConnections(user, count),
+        ),
       reconcile: (room, users) =>
         this.#call('reconcile', [room, users], () => this.#inner.presence.reconcile(room, users)),
     };

@@ -180,7 +180,14 @@ export function subscribe(
   room: string,
   presence: PresenceMode = 'full',
 ): Subscription {
-  const subscription: Subscription = { session, room, presence, presenceFrom: 0, behind: undefined, missedPresence: false };
+  const subscription: Subscription = {
+    session,
+    room,
+    presence,
+    presenceFrom: 0,
+    behind: undefined,
+    missedPresence: false,
+  };
   hub.join(subscription);
   return subscription;
 }

@@ -133,7 +133,8 @@ class SimulatedNode {
     for (const since of [cursor.seq - 1, cursor.seq - 3, 0]) {
       const kept = ring.after({ epoch: cursor.epoch, seq: since });
       if (!kept) continue;
-      if (kept.length !== cursor.seq - since) throw new Error(`the ring ends at ${since + kept.length}, the room at ${cursor.seq}`);
+      if (kept.length !== cursor.seq - since)
+        throw new Error(`the ring ends at ${since + kept.length}, the room at ${cursor.seq}`);
       for (const entry of kept) {
         if (names.payloadAt({ epoch: cursor.epoch, seq: entry.seq }) === payloadOf(entry)) continue;
         throw new Error(`the ring holds something else at ${entry.seq}`);

@@ -42,7 +42,9 @@ export class SimulatedPresence {
       },
       countConnections: async (_user, count) => count,
       reconcile: async (room, users) => {
-        const mine = [...this.#room(room).members].filter(([user, { holders }]) => holders.has(node) && !users.has(user));
+        const mine = [...this.#room(room).members].filter(
+          ([user, { holders }]) => holders.has(node) && !users.has(user),
+        );
         for (const [user] of mine) this.#drop(node, room, user, 'node_lost');
       },
     };

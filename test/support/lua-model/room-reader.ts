@@ -3,7 +3,7 @@
  * a node does with what it hears and reads, and throws as soon as a promise is
  * broken: a hole, a change of order, a reading that went on although something seen is gone.
  */
-import { ancestorAt, type Message, type RoomState, type Term } from './room-model.ts';
+import { ancestorAt, type Message, type ReadPrediction, type RoomState, type Term } from './room-model.ts';
 import { fail } from './run-log.ts';
 
 export interface Cursor {
@@ -176,4 +176,14 @@ export function checkReply(
   const aboveTop = (state.log.at(-1)?.seq ?? 0) > top;
   if (skipped !== undefined && !seen && !aboveTop && verdict !== 'fresh')
     fail(`"${verdict}" skipped ${skipped.payload}`);
+}
+
+/** The answer is exactly the one that the model gives. */
+export function expectRead(reply: ReadReply, predicted: ReadPrediction, state: RoomState): void {
+  const describe = ({ verdict, epoch, entries, terms }: ReadReply | ReadPrediction): string =>
+    JSON.stringify([verdict, epoch, entries.map((entry) => entry.payload), terms]);
+  const [got, expected] = [describe(reply), describe(predicted)];
+  if (got !== expected) fail(`read answered ${got}, expected ${expected}`);
+  if (reply.verdict !== 'absent' && reply.top !== state.seq)
+    fail(`the top is ${state.seq}, not ${reply.top}`);
 }

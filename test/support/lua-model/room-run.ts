@@ -10,7 +10,7 @@
 import { decodeEnvelope } from '../../../src/broker/redis/envelope.ts';
 import { createKeys, type Keys } from '../../../src/broker/redis/keys.ts';
 import { startRedis } from '../redis-server.ts';
-import { sourcesWith, type Reply, type Sources } from '../script-caller.ts';
+import { sourcesWith, type Sources } from '../script-caller.ts';
 import { Seeded } from '../seeded.ts';
 import { breakPair, breakSingle, damageRoom, type FaultContext } from './room-faults.ts';
 import {
@@ -20,9 +20,8 @@ import {
   predictPublish,
   predictRead,
   TERMS_KEPT,
-  type RoomState,
 } from './room-model.ts';
-import { checkReply, Reader, Witness, type Cursor, type ReadReply } from './room-reader.ts';
+import { checkReply, expectRead, Reader, Witness, type Cursor, type ReadReply } from './room-reader.ts';
 import { ONCE_NAMES, RoomServer, ROOMS } from './room-server.ts';
 import { fail, RunLog, type Tally } from './run-log.ts';
 
@@ -210,7 +209,7 @@ class RoomWorld {
       const predicted = predictRead(state, reader.cursor, limit);
       const reply = await this.#read(server, reader.room, reader.cursor, limit);
       checkReply(reply, reader.cursor, limit, state);
-      this.#expectRead(reply, predicted, state);
+      expectRead(reply, predicted, state);
       reader.take(reply, state);
       if (reply.verdict !== 'more') return;
     }
@@ -226,7 +225,7 @@ class RoomWorld {
     const predicted = predictRead(server.stateOf(room), { epoch, seq }, limit);
     const reply = await this.#read(server, room, { epoch, seq }, limit);
     checkReply(reply, { epoch, seq }, limit, server.stateOf(room));
-    this.#expectRead(reply, predicted, server.stateOf(room));
+    expectRead(reply, predicted, server.stateOf(room));
   }
 
   async #read(
@@ -235,45 +234,12 @@ class RoomWorld {
     since: Cursor | undefined,
     limit: number,
   ): Promise<ReadReply> {
-    const [epoch = '', token = ''] = since?.epoch.split('.') ?? [];
-    const reply = await server.caller.call(
-      'read',
-      [this.#keys.meta(room), this.#keys.log(room)],
-      [epoch, token, since?.seq ?? '', limit],
-    );
-    const [verdict, told = '', top = 0, entries = [], terms = ''] = reply;
-    this.#log.count(`read ${String(verdict)}`);
-    this.#log.note(
-      `read ${room} on ${this.#indexOf(server)} since ${since?.epoch}:${since?.seq}: ${JSON.stringify(reply)}`,
-    );
-    return {
-      verdict: String(verdict),
-      epoch: String(told),
-      top: Number(top),
-      entries: asList(entries).map((entry) => {
-        const [id, fields] = asList(entry);
-        return { seq: Number.parseInt(String(id), 10), payload: String(asList(fields ?? [])[1]) };
-      }),
-      terms: [...String(terms).matchAll(/(\w+):(\d+);/g)].map(([, name = '', start]) => ({
-        token: name,
-        start: Number(start),
-      })),
-    };
-  }
-
-  #expectRead(reply: ReadReply, predicted: ReturnType<typeof predictRead>, state: RoomState): void {
-    const got = JSON.stringify([
-      reply.verdict,
-      reply.epoch,
-      reply.entries.map((entry) => entry.payload),
-      reply.terms,
-    ]);
-    const { verdict, epoch, entries, terms } = predicted;
-    const expected = JSON.stringify([verdict, epoch, entries.map((entry) => entry.payload), terms]);
-    if (got !== expected) fail(`read answered ${got}, expected ${expected}`);
-    if (reply.verdict !== 'absent' && reply.top !== state.seq)
-      fail(`the top is ${state.seq}, not ${reply.top}`);
+    const reply = await server.read(room, since, limit);
+    this.#log.count(`read ${reply.verdict}`);
     this.#log.count('terms crossed', reply.terms.length);
+    const position = `${since?.epoch}:${since?.seq}`;
+    this.#log.note(`read ${room} on ${this.#indexOf(server)} since ${position}: ${JSON.stringify(reply)}`);
+    return reply;
   }
 
   async #history(server: RoomServer, room: string): Promise<void> {
@@ -285,17 +251,10 @@ class RoomWorld {
       [undefined, undefined],
     ]);
     const limit = this.#chance.between(1, KEPT + 2);
-    const keys = [this.#keys.meta(room), this.#keys.log(room)];
-    const reply = await server.caller.call('history', keys, [before ?? '', after ?? '', limit]);
-    if (state.life === undefined) {
-      if (reply[0] !== 'absent') fail(`history of an absent room answered ${JSON.stringify(reply)}`);
-      return;
-    }
-    const predicted = predictHistory(state, before, after, limit);
-    const page = asList(reply[2] ?? []).map((entry) => asList(asList(entry)[1] ?? [])[1]);
-    const got = JSON.stringify([reply[1], page, reply[3]]);
-    const entries = predicted.entries.map((entry) => entry.payload);
-    const expected = JSON.stringify([String(state.seq), entries, predicted.more ? '1' : '0']);
+    const got = await server.history(room, before, after, limit);
+    const { entries, more } = predictHistory(state, before, after, limit);
+    const page = `${state.seq}: ${entries.map((entry) => entry.payload).join(' ')}${more ? ' …' : ''}`;
+    const expected = state.life === undefined ? 'absent' : page;
     if (got !== expected) fail(`history ${before}/${after}/${limit} answered ${got}, expected ${expected}`);
   }
 
@@ -337,8 +296,4 @@ class RoomWorld {
     }
     this.#names.add(name);
   }
-}
-
-function asList(reply: Reply): Reply[] {
-  return Array.isArray(reply) ? reply : [];
 }

@@ -6,9 +6,10 @@
 import type { Redis } from 'ioredis';
 import type { Keys } from '../../../src/broker/redis/keys.ts';
 import type { RedisServer } from '../redis-server.ts';
-import { ScriptCaller, type Sources } from '../script-caller.ts';
+import { ScriptCaller, type Reply, type Sources } from '../script-caller.ts';
 import { aofBytes } from './aof.ts';
 import { describeState, EMPTY_ROOM, type RoomState } from './room-model.ts';
+import type { Cursor, ReadReply } from './room-reader.ts';
 import { fail } from './run-log.ts';
 
 export const ROOMS = ['red', 'green', 'blue'];
@@ -79,6 +80,37 @@ export class RoomServer {
     return heard.splice(0);
   }
 
+  async read(room: string, since: Cursor | undefined, limit: number): Promise<ReadReply> {
+    const [epoch = '', token = ''] = since?.epoch.split('.') ?? [];
+    const keys = [this.#keys.meta(room), this.#keys.log(room)];
+    const reply = await this.caller.call('read', keys, [epoch, token, since?.seq ?? '', limit]);
+    const [verdict, told = '', top = 0, entries = [], terms = ''] = reply;
+    return {
+      verdict: String(verdict),
+      epoch: String(told),
+      top: Number(top),
+      entries: entriesOf(entries),
+      terms: [...String(terms).matchAll(/(\w+):(\d+);/g)].map(([, name = '', start]) => {
+        return { token: name, start: Number(start) };
+      }),
+    };
+  }
+
+  /** 'absent', or the top, the payloads of the page and an ellipsis where there are more. */
+  async history(
+    room: string,
+    before: number | undefined,
+    after: number | undefined,
+    limit: number,
+  ): Promise<string> {
+    const keys = [this.#keys.meta(room), this.#keys.log(room)];
+    const reply = await this.caller.call('history', keys, [before ?? '', after ?? '', limit]);
+    const [epoch, top, entries = [], more] = reply;
+    if (epoch === 'absent') return 'absent';
+    const page = entriesOf(entries).map((entry) => entry.payload);
+    return `${String(top)}: ${page.join(' ')}${more === '1' ? ' …' : ''}`;
+  }
+
   stateOf(room: string): RoomState {
     return this.rooms.get(room) ?? EMPTY_ROOM;
   }
@@ -143,4 +175,15 @@ export class RoomServer {
 export interface Heard {
   readonly room: string;
   readonly raw: Buffer;
+}
+
+function entriesOf(entries: Reply): { seq: number; payload: string }[] {
+  return asList(entries).map((entry) => {
+    const [id, fields = []] = asList(entry);
+    return { seq: Number.parseInt(String(id), 10), payload: String(asList(fields)[1]) };
+  });
+}
+
+function asList(reply: Reply): Reply[] {
+  return Array.isArray(reply) ? reply : [];
 }
