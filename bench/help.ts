@@ -2,7 +2,10 @@
 import { PEERS } from './peers/registry.ts';
 import { PLAIN, SCENARIOS } from './scenarios/registry.ts';
 
-const width = Math.max(...[...SCENARIOS, ...PEERS].map(({ name }) => name.length), ...Object.keys(PLAIN).map((name) => name.length));
+const width = Math.max(
+  ...[...SCENARIOS, ...PEERS].map(({ name }) => name.length),
+  ...Object.keys(PLAIN).map((name) => name.length),
+);
 const list = (entries: readonly (readonly [string, string])[]) =>
   entries.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`).join('\n');
 

@@ -1,11 +1,13 @@
 /** `npm run bench -- <scenario>`: reads the command line, runs, shows a table, keeps the results. */
 import { parseArgs } from 'node:util';
-import { ceilingText, measureCeiling } from './generator/ceiling.ts';
+import { measureCeiling } from './generator/ceiling.ts';
+import { ceilingText } from './generator/ceiling-text.ts';
 import { HELP } from './help.ts';
 import { PEERS, peerNamed } from './peers/registry.ts';
 import { Progress } from './report/progress.ts';
 import { saveReport } from './report/store.ts';
 import { textTable } from './report/table.ts';
+import { writePage } from './report/write-page.ts';
 import { runScenario } from './run-scenario.ts';
 import { PLAIN, SCENARIOS } from './scenarios/registry.ts';
 
@@ -25,6 +27,10 @@ async function main(argv: readonly string[]): Promise<number> {
     for (const one of await measureCeiling(values.quick === true ? 1 : 3)) console.log(ceilingText(one));
     return 0;
   }
+  if (name === 'report') {
+    progress.say(`written to ${await writePage()}`);
+    return 0;
+  }
   const plain = PLAIN[name];
   if (plain) {
     await plain();
@@ -34,12 +40,13 @@ async function main(argv: readonly string[]): Promise<number> {
   if (!scenario) throw new UsageError(`there is no scenario called ${name}`);
   const quick = values.quick === true;
   const runs = values.runs === undefined ? (quick ? 1 : 3) : Number(values.runs);
-  if (!Number.isInteger(runs) || runs < 1 || runs > 100) throw new UsageError('--runs takes a number from 1 to 100');
+  if (!Number.isInteger(runs) || runs < 1 || runs > 100)
+    throw new UsageError('--runs takes a number from 1 to 100');
   const peers = values.peer === undefined ? PEERS : values.peer.split(',').map(namedPeer);
   const command = `npm run bench -- ${argv.join(' ')}`;
   const report = await runScenario(scenario, peers, { runs, quick, command }, progress);
   console.log(textTable(report.rows, report.columns));
-  progress.say(`written to ${saveReport(report)}`);
+  progress.say(`written to ${await saveReport(report)}`);
   return report.peers.some((peer) => peer.failures.length > 0) || report.rows.length === 0 ? 1 : 0;
 }
 

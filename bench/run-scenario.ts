@@ -4,12 +4,17 @@
  * came out. A peer that cannot run here is left out with its reason; one that
  * fails is reported and the others go on.
  */
-import { ceilingText, measureCeiling } from './generator/ceiling.ts';
+import { homedir } from 'node:os';
+import { measureCeiling } from './generator/ceiling.ts';
+import { ceilingText } from './generator/ceiling-text.ts';
 import { describeMachine } from './machine/machine.ts';
 import type { Peer } from './peers/peer.ts';
 import type { Progress } from './report/progress.ts';
 import { type PeerReport, Rows, type ScenarioReport } from './report/results.ts';
 import type { Scenario } from './scenarios/scenario.ts';
+
+/** A load average above this before anything was started makes every figure doubtful. */
+const BUSY = 0.5;
 
 export interface RunOptions {
   readonly runs: number;
@@ -26,12 +31,24 @@ export async function runScenario(
   const missing = scenario.prepare?.();
   if (missing !== undefined) throw new Error(`${scenario.name} cannot run here: ${missing}`);
   const startedAt = new Date();
+  const machine = describeMachine();
+  if (machine.loadAverage > BUSY) {
+    progress.say(
+      `the machine is busy with something else (load average ${machine.loadAverage.toFixed(1)}): stop it first`,
+    );
+  }
   const reports: (PeerReport & { failures: string[]; skipped?: string })[] = [];
   const peers: Peer[] = [];
   for (const peer of candidates) {
-    const skipped = scenario.suits(peer) ? await peer.prepare() : 'does not fit this scenario';
+    const reason = scenario.suits(peer) ? await peer.prepare() : 'does not fit this scenario';
+    const skipped = reason === undefined ? undefined : withoutPaths(reason);
     const { name, setup } = peer;
-    reports.push({ name, setup, failures: [], ...(skipped === undefined ? { version: peer.version() } : { skipped }) });
+    reports.push({
+      name,
+      setup,
+      failures: [],
+      ...(skipped === undefined ? { version: peer.version() } : { skipped }),
+    });
     if (skipped === undefined) peers.push(peer);
     else progress.say(`${name}: skipped, ${skipped}`);
   }
@@ -46,9 +63,10 @@ export async function runScenario(
       const peer = peers[(turn + run) % peers.length] as Peer;
       const step = progress.step(`run ${run + 1}/${runs}  ${peer.name}`);
       try {
-        for await (const measured of scenario.measure(peer, { quick, say: step })) rows.add(peer.name, measured);
+        for await (const measured of scenario.measure(peer, { quick, say: step }))
+          rows.add(peer.name, measured);
       } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
+        const message = withoutPaths(error instanceof Error ? error.message : String(error));
         progress.say(`${peer.name}: failed, ${message}`);
         reports.find((report) => report.name === peer.name)?.failures.push(`run ${run + 1}: ${message}`);
       }
@@ -63,11 +81,16 @@ export async function runScenario(
     command,
     runs,
     quick,
-    machine: describeMachine(),
+    machine,
     ceiling,
     peers: reports,
     columns: scenario.columns,
     charts: scenario.charts,
     rows: rows.finish(peers.map((peer) => peer.name)),
   };
+}
+
+/** Results are published: where things lie on this machine is nobody's business. */
+function withoutPaths(text: string): string {
+  return text.replaceAll(process.cwd(), '.').replaceAll(homedir(), '~');
 }

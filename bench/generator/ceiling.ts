@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Launched } from '../machine/launch.ts';
 import { coresOf } from '../machine/pinning.ts';
 import { cpuSeconds } from '../machine/processes.ts';
+import type { Ceiling } from './ceiling-text.ts';
 import { Load } from './load.ts';
 
 const MAIN = fileURLToPath(new URL('./blaster-main.js', import.meta.url));
@@ -16,22 +17,10 @@ const FRAMES_PER_WRITE = [1, 16, 256];
 const PAYLOAD_BYTES = 230;
 const CONNECTIONS = 1000;
 
-export interface Ceiling {
-  readonly framesPerWrite: number;
-  readonly framesPerSecond: number;
-  /** How busy the generator's cores were. Well under 100: the blaster was the slower of the two. */
-  readonly generatorPercent: number;
-}
-
 export async function measureCeiling(seconds: number): Promise<Ceiling[]> {
   const ceilings: Ceiling[] = [];
   for (const frames of FRAMES_PER_WRITE) ceilings.push(await blast(frames, seconds));
   return ceilings;
-}
-
-export function ceilingText({ framesPerWrite, framesPerSecond, generatorPercent }: Ceiling): string {
-  const count = Math.round(framesPerSecond).toLocaleString('en-US');
-  return `${framesPerWrite} frames per write: ${count} frames/s at ${Math.round(generatorPercent)} % of its cores`;
 }
 
 async function blast(framesPerWrite: number, seconds: number): Promise<Ceiling> {

@@ -64,7 +64,9 @@ export class Connection {
     });
     this.#socket.on('error', (error) => this.#end(error.message));
     this.#socket.on('close', () => this.#end('closed'));
-    this.#socket.write(upgradeRequest(`${endpoint.host}:${endpoint.port}`, wire.path(member), wire.subprotocol));
+    this.#socket.write(
+      upgradeRequest(`${endpoint.host}:${endpoint.port}`, wire.path(member), wire.subprotocol),
+    );
   }
 
   get messages(): number {

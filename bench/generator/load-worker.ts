@@ -156,7 +156,10 @@ export class LoadWorker implements Orders {
       closeCode,
       told,
       missing: check.faults.missing,
-      behind: Object.entries(last).reduce((sum, [stream, number]) => sum + number - check.lastOf(Number(stream)), 0),
+      behind: Object.entries(last).reduce(
+        (sum, [stream, number]) => sum + number - check.lastOf(Number(stream)),
+        0,
+      ),
     }));
   }
 
@@ -173,7 +176,8 @@ export class LoadWorker implements Orders {
   #open(wire: Wire, order: ConnectOrder, plan: ConnectionPlan, n: number): Promise<string | undefined> {
     const { host, port } = order.endpoints[plan.endpoint] as (typeof order.endpoints)[number];
     const address = Math.floor(n / PORTS_PER_ADDRESS);
-    const endpoint: Endpoint = address === 0 ? { host, port } : { host, port, from: `127.0.0.${1 + address}` };
+    const endpoint: Endpoint =
+      address === 0 ? { host, port } : { host, port, from: `127.0.0.${1 + address}` };
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         connection.destroy();

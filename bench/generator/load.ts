@@ -11,7 +11,6 @@ import { WorkerProcess } from './worker-process.ts';
 
 /** Every frame of one connection in this many is read and checked. */
 const SAMPLE_EVERY = 50;
-const QUIET_MS = 300;
 const POLL_MS = 50;
 
 export interface RoomsPlan {
@@ -66,14 +65,22 @@ export class Load {
     options: ConnectOptions = {},
   ): Promise<ConnectReport> {
     const plans: ConnectionPlan[][] = this.#all.map(() => []);
-    const { endpointOf = (n: number) => n % endpoints.length, sampleEvery = SAMPLE_EVERY, firstRoom = 0 } = options;
+    const {
+      endpointOf = (n: number) => n % endpoints.length,
+      sampleEvery = SAMPLE_EVERY,
+      firstRoom = 0,
+    } = options;
     let opened = 0;
     for (let room = firstRoom; room < firstRoom + rooms; room += 1) {
       for (let n = 0; n < members; n += 1) {
         const worker = n < publishers ? 0 : 1 + (opened % this.#readers.length);
         const plan = plans[worker] as ConnectionPlan[];
         if (n < publishers) {
-          this.#streams.push({ stream: this.#streams.length, connection: (this.#opened[0] ?? 0) + plan.length, room: `room-${room}` });
+          this.#streams.push({
+            stream: this.#streams.length,
+            connection: (this.#opened[0] ?? 0) + plan.length,
+            room: `room-${room}`,
+          });
           this.#membersOf.push(members);
         }
         plan.push({
@@ -103,7 +110,8 @@ export class Load {
       ),
     );
     const failed = connected.find((one) => one.failed > 0);
-    if (failed) throw new Error(`${failed.failed} connections failed, the first with: ${failed.firstFailure}`);
+    if (failed)
+      throw new Error(`${failed.failed} connections failed, the first with: ${failed.firstFailure}`);
     const fromUs = Math.min(...connected.map((one) => one.fromUs));
     const seconds = (Math.max(...connected.map((one) => one.toUs)) - fromUs) / 1e6;
     return {
@@ -148,8 +156,8 @@ export class Load {
     return (await this.count()).reduce((sum, one) => sum + one.open, 0);
   }
 
-  /** Waits until `owed` messages came, or none came for a while, at most `maxMs`. Resolves to what came. */
-  async settle(owed: number, maxMs: number): Promise<number> {
+  /** Waits until `owed` messages came, or none for `quietMs`, at most `maxMs`. Resolves to what came. */
+  async settle(owed: number, maxMs: number, quietMs = maxMs): Promise<number> {
     const until = performance.now() + maxMs;
     let before = -1;
     let changedAt = performance.now();
@@ -158,7 +166,7 @@ export class Load {
       const now = performance.now();
       if (delivered !== before) changedAt = now;
       before = delivered;
-      if (delivered >= owed || now > until || now - changedAt > QUIET_MS) return delivered;
+      if (delivered >= owed || now > until || now - changedAt > quietMs) return delivered;
       await delay(POLL_MS);
     }
   }

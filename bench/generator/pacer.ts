@@ -13,7 +13,11 @@ export interface PacerResult {
 }
 
 /** Calls `due(n, count)` for the messages n … n + count - 1 until `total` is reached. */
-export function pace(perSecond: number, total: number, due: (n: number, count: number) => void): Promise<PacerResult> {
+export function pace(
+  perSecond: number,
+  total: number,
+  due: (n: number, count: number) => void,
+): Promise<PacerResult> {
   const lag = newTimes();
   const fromUs = nowUs();
   let sent = 0;

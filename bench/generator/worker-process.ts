@@ -25,7 +25,8 @@ export class WorkerProcess {
     });
     this.#child.on('message', (message) => this.#answered(message as Reply));
     this.#child.on('exit', (code, signal) => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(`a worker ended with ${code ?? signal}`));
+      for (const { reject } of this.#waiting.values())
+        reject(new Error(`a worker ended with ${code ?? signal}`));
       this.#waiting.clear();
     });
   }

@@ -19,7 +19,10 @@ export interface DebianProgram {
 }
 
 /** The folder the packages were unpacked to, or why they could not be. */
-export function unpackDebian(name: string, { packages, files }: DebianProgram): { root: string } | { reason: string } {
+export function unpackDebian(
+  name: string,
+  { packages, files }: DebianProgram,
+): { root: string } | { reason: string } {
   const root = join(cacheFolder('debian'), name);
   const isComplete = () => files.every((file) => existsSync(join(root, file)));
   if (isComplete()) return { root };
@@ -31,12 +34,16 @@ export function unpackDebian(name: string, { packages, files }: DebianProgram): 
   const fetched =
     succeeds('apt-get', ['download', ...packages], folder) ||
     (succeeds('apt-get', ['update']) && succeeds('apt-get', ['download', ...packages], folder));
-  if (!fetched) return { reason: `apt-get download ${packages.join(' ')} failed: run apt-get update, or ${advice}` };
+  if (!fetched)
+    return { reason: `apt-get download ${packages.join(' ')} failed: run apt-get update, or ${advice}` };
   for (const file of readdirSync(folder)) {
-    if (!succeeds('dpkg-deb', ['-x', join(folder, file), root])) return { reason: `dpkg-deb -x ${file} failed` };
+    if (!succeeds('dpkg-deb', ['-x', join(folder, file), root]))
+      return { reason: `dpkg-deb -x ${file} failed` };
   }
   rmSync(folder, { recursive: true, force: true });
-  return isComplete() ? { root } : { reason: `the packages ${packages.join(', ')} do not hold ${files.join(', ')}` };
+  return isComplete()
+    ? { root }
+    : { reason: `the packages ${packages.join(', ')} do not hold ${files.join(', ')}` };
 }
 
 /** What the dynamic linker needs to find the libraries that were unpacked. */

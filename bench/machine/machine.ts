@@ -1,6 +1,6 @@
 /** What the figures were measured on, for whoever compares them with others. */
 import { spawnSync } from 'node:child_process';
-import { cpus, release, totalmem, type } from 'node:os';
+import { cpus, loadavg, release, totalmem, type } from 'node:os';
 import { coresOf } from './pinning.ts';
 
 export interface Machine {
@@ -12,6 +12,8 @@ export interface Machine {
   readonly redis: string;
   /** Which cores ran what. */
   readonly pinning: string;
+  /** Of the last minute before the run: what else the machine was busy with. */
+  readonly loadAverage: number;
 }
 
 export function describeMachine(): Machine {
@@ -24,6 +26,7 @@ export function describeMachine(): Machine {
     system: `${type()} ${release()}`,
     node: process.versions.node,
     redis: redisVersion(),
+    loadAverage: loadavg()[0] ?? Number.NaN,
     pinning:
       server.length === 0
         ? 'nothing pinned: one core for all'

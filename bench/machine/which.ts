@@ -5,7 +5,9 @@ import { delimiter, join } from 'node:path';
 
 /** The first program of that name on the PATH or in `more` folders. */
 export function which(name: string, more: readonly string[] = []): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...more].filter((folder) => folder !== '');
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...more].filter(
+    (folder) => folder !== '',
+  );
   return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 

@@ -38,7 +38,8 @@ class PushCounter implements StreamCounter {
       const found = chunk.indexOf(NEWLINE, at);
       const isWhole = found >= 0 && found < to;
       const end = isWhole ? found : to;
-      if (this.#line.length < LINE_LENGTH) this.#line += chunk.toString('latin1', at, Math.min(end, at + LINE_LENGTH));
+      if (this.#line.length < LINE_LENGTH)
+        this.#line += chunk.toString('latin1', at, Math.min(end, at + LINE_LENGTH));
       if (isWhole) this.#ends();
       at = end + 1;
     }
@@ -57,7 +58,10 @@ const wire: Wire = {
   probe: 'everything',
   counter: (heard) => new PushCounter(heard),
   opening: ({ rooms }) => [
-    ['{"id":1,"connect":{}}', ...rooms.map((room, n) => `{"id":${n + 2},"subscribe":{"channel":"${room}"}}`)].join('\n'),
+    [
+      '{"id":1,"connect":{}}',
+      ...rooms.map((room, n) => `{"id":${n + 2},"subscribe":{"channel":"${room}"}}`),
+    ].join('\n'),
   ],
   hear: (line) => {
     if (line === '{}') return { send: ['{}'] };

@@ -20,7 +20,9 @@ const wire: Wire = {
   binary: true,
   probe: 'everything',
   counter: (heard) => new NatsCounter(heard),
-  opening: ({ rooms }) => [`${CONNECT}${rooms.map((room, n) => `SUB ${room} ${n + 1}\r\n`).join('')}PING\r\n`],
+  opening: ({ rooms }) => [
+    `${CONNECT}${rooms.map((room, n) => `SUB ${room} ${n + 1}\r\n`).join('')}PING\r\n`,
+  ],
   hear: (line, { rooms }) => {
     if (line === 'PONG') return { joined: rooms.length };
     if (line === 'PING') return { send: ['PONG\r\n'] };
@@ -54,7 +56,8 @@ function configuration(port: number, own: number, others: readonly number[]): st
 
 export const nats: Peer = {
   name: 'nats',
-  setup: 'nats-server over WebSocket, core subjects, no Redis, no history, no presence; everything else as shipped',
+  setup:
+    'nats-server over WebSocket, core subjects, no Redis, no history, no presence; everything else as shipped',
   usesRedis: false,
   hasRooms: true,
   hasPresence: false,

@@ -27,7 +27,10 @@ const wire: Wire = {
 };
 
 async function prepare(): Promise<string | undefined> {
-  const unpacked = unpackDebian('nchan', { packages: ['nginx', 'libnginx-mod-nchan'], files: [NGINX, MODULE] });
+  const unpacked = unpackDebian('nchan', {
+    packages: ['nginx', 'libnginx-mod-nchan'],
+    files: [NGINX, MODULE],
+  });
   if ('reason' in unpacked) return unpacked.reason;
   root = unpacked.root;
   return makeStateFolder();
@@ -73,14 +76,16 @@ http {
 
 export const nchan: Peer = {
   name: 'nchan',
-  setup: 'nginx + Nchan, one worker, Redis in distributed mode, 1,000 messages or 5 minutes kept; no presence',
+  setup:
+    'nginx + Nchan, one worker, Redis in distributed mode, 1,000 messages or 5 minutes kept; no presence',
   usesRedis: true,
   hasRooms: true,
   hasPresence: false,
   clusters: true,
   wire,
   prepare,
-  version: () => `${versionOf(join(root, NGINX), ['-v'], /nginx\/\S+/)}, libnginx-mod-nchan of the same release`,
+  version: () =>
+    `${versionOf(join(root, NGINX), ['-v'], /nginx\/\S+/)}, libnginx-mod-nchan of the same release`,
   start: async ({ nodes, cores, redisUrl }) => {
     const ports: number[] = [];
     return startNodes(

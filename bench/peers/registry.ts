@@ -24,7 +24,8 @@ export const PEERS: readonly Peer[] = [
 
 export function peerNamed(name: string): Peer {
   const peer = PEERS.find((candidate) => candidate.name === name);
-  if (!peer) throw new Error(`no peer is called ${name}; there are ${PEERS.map((each) => each.name).join(', ')}`);
+  if (!peer)
+    throw new Error(`no peer is called ${name}; there are ${PEERS.map((each) => each.name).join(', ')}`);
   return peer;
 }
 

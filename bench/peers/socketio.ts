@@ -29,13 +29,17 @@ const wire: Wire = {
 
 async function prepare(): Promise<string | undefined> {
   if (existsSync(`${FOLDER}/node_modules/socket.io/package.json`)) return undefined;
-  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: FOLDER, stdio: ['ignore', 2, 2] });
+  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
+    cwd: FOLDER,
+    stdio: ['ignore', 2, 2],
+  });
   return status === 0 ? undefined : `npm ci in ${FOLDER} failed: run it by hand to see why`;
 }
 
 function version(): string {
   const of = (name: string) =>
-    (JSON.parse(readFileSync(`${FOLDER}/node_modules/${name}/package.json`, 'utf8')) as { version: string }).version;
+    (JSON.parse(readFileSync(`${FOLDER}/node_modules/${name}/package.json`, 'utf8')) as { version: string })
+      .version;
   return `socket.io ${of('socket.io')}, @socket.io/redis-adapter ${of('@socket.io/redis-adapter')}, Node ${process.versions.node}`;
 }
 

@@ -1,5 +1,5 @@
 /** One scenario's results as they are written to bench/results/ and read back for the report. */
-import type { Ceiling } from '../generator/ceiling.ts';
+import type { Ceiling } from '../generator/ceiling-text.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { ChartSpec, Column, Figures, Measured } from '../scenarios/scenario.ts';
 import { medians } from './statistics.ts';
@@ -43,7 +43,10 @@ export interface ScenarioReport {
 
 /** Gathers the runs of each (peer, setting) into rows, in the order in which they first came. */
 export class Rows {
-  readonly #rows = new Map<string, { peer: string; setting: Measured['setting']; runs: Figures[]; notes: string[] }>();
+  readonly #rows = new Map<
+    string,
+    { peer: string; setting: Measured['setting']; runs: Figures[]; notes: string[] }
+  >();
 
   add(peer: string, { setting, figures, note }: Measured): void {
     const key = JSON.stringify([peer, setting]);

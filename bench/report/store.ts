@@ -1,25 +1,49 @@
-/** bench/results/<date>/: one JSON and its charts per scenario, the latest run of a day standing for it. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+/**
+ * bench/results/<date>/: one JSON and its charts per scenario, the latest run of
+ * a day standing for it. Quick runs are no measurements and go where builds go.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { drawChart } from './chart.ts';
 import { type ScenarioReport, toJson } from './results.ts';
 
 const RESULTS = 'bench/results';
+const QUICK_RESULTS = 'dist.quick';
+const FORMATTER = 'node_modules/@biomejs/biome/bin/biome';
 
-/** Returns the path written. */
-export function saveReport(report: ScenarioReport, root = RESULTS): string {
-  const folder = join(root, report.startedAt.slice(0, 10));
+/** The folder a report is kept in, relative to the project. */
+export function folderOf({ startedAt, quick }: ScenarioReport): string {
+  return join(quick ? QUICK_RESULTS : RESULTS, startedAt.slice(0, 10));
+}
+
+export function chartName({ scenario }: ScenarioReport, n: number): string {
+  return `${scenario}-${n + 1}.svg`;
+}
+
+/** Returns the path of the JSON. */
+export async function saveReport(report: ScenarioReport): Promise<string> {
+  const folder = folderOf(report);
   mkdirSync(folder, { recursive: true });
-  const path = join(folder, `${report.scenario}${report.quick ? '.quick' : ''}.json`);
+  for (const [n, chart] of report.charts.entries()) {
+    const svg = await drawChart(report.rows, chart);
+    if (svg !== undefined) writeFileSync(join(folder, chartName(report, n)), svg);
+  }
+  const path = join(folder, `${report.scenario}.json`);
   writeFileSync(path, toJson(report));
+  // Results are committed, so they follow the layout that the checks ask of every JSON file.
+  if (existsSync(FORMATTER))
+    spawnSync(process.execPath, [FORMATTER, 'format', '--write', path], { stdio: 'ignore' });
   return path;
 }
 
-/** The newest report of each scenario that is a measurement. */
+/** The newest report of each scenario. */
 export function loadReports(root = RESULTS): ScenarioReport[] {
   const newest = new Map<string, ScenarioReport>();
+  if (!existsSync(root)) return [];
   for (const folder of readdirSync(root).sort()) {
     for (const name of readdirSync(join(root, folder))) {
-      if (!name.endsWith('.json') || name.endsWith('.quick.json')) continue;
+      if (!name.endsWith('.json')) continue;
       const report = JSON.parse(readFileSync(join(root, folder, name), 'utf8')) as ScenarioReport;
       newest.set(report.scenario, report);
     }

@@ -13,7 +13,11 @@ const PUBLISHERS = 4;
 const RATES = [50, 500];
 const PAYLOAD_BYTES = 100;
 
-async function* measure(session: Session, through: boolean, settings: ScenarioSettings): AsyncGenerator<Measured> {
+async function* measure(
+  session: Session,
+  through: boolean,
+  settings: ScenarioSettings,
+): AsyncGenerator<Measured> {
   const { quick, say } = settings;
   // It shares the server's core: what it takes is taken from the nodes, as on a small machine.
   const proxy = through ? await startHaproxy(session.running.nodes, coresOf().server) : undefined;
@@ -21,12 +25,21 @@ async function* measure(session: Session, through: boolean, settings: ScenarioSe
   try {
     const endpoints = proxy ? [proxy] : session.running.nodes;
     const plan = { rooms: 1, members: MEMBERS, publishers: PUBLISHERS };
-    await session.load.connect(session.peer.name, endpoints.map(({ host, port }) => ({ host, port })), plan);
+    await session.load.connect(
+      session.peer.name,
+      endpoints.map(({ host, port }) => ({ host, port })),
+      plan,
+    );
     for (const perSecond of RATES) {
       const proxyBefore = proxy ? cpuSeconds([proxy.pid]) : 0;
       const seconds = quick ? 2 : 8;
       const warmupSeconds = quick ? 1 : 3;
-      const figures = await measureRate(session, { perSecond, seconds, warmupSeconds, payloadBytes: PAYLOAD_BYTES });
+      const figures = await measureRate(session, {
+        perSecond,
+        seconds,
+        warmupSeconds,
+        payloadBytes: PAYLOAD_BYTES,
+      });
       const deliveries = perSecond * MEMBERS * (seconds + warmupSeconds);
       const proxyUs = proxy ? ((cpuSeconds([proxy.pid]) - proxyBefore) * 1e6) / deliveries : Number.NaN;
       say(`${way}, ${perSecond} msg/s`, figures);
@@ -51,7 +64,8 @@ export const haproxy: Scenario = {
   ],
   charts: [
     {
-      title: `p99 directly and through HAProxy, 1 room × ${MEMBERS}`,
+      title: `p99 directly and through HAProxy, 1 room × ${MEMBERS}, ${RATES.at(-1)} messages/s`,
+      where: { perSecond: RATES.at(-1) ?? 0 },
       x: { key: 'way', title: 'through', scale: 'ordinal' },
       y: { key: 'p99Ms', title: 'p99, ms', scale: 'linear' },
     },

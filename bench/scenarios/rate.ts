@@ -13,6 +13,8 @@ import type { Session } from './session.ts';
 const GRACE_MS = 1000;
 /** An overloaded server gets this long to work off its backlog before what is missing counts as lost. */
 const SETTLE_MS = 15_000;
+/** Unless it has sent nothing for so long that nothing more will come. */
+const QUIET_MS = 1500;
 
 const generatorCores = Math.max(1, coresOf().generator.length);
 
@@ -27,7 +29,8 @@ export async function measureRate(session: Session, order: RateOrder): Promise<F
   const { load, serverPids, redisPids } = session;
   if (order.warmupSeconds > 0) {
     await load.phase();
-    await load.settle(load.owed(await load.publish({ ...order, seconds: order.warmupSeconds })), SETTLE_MS);
+    const owed = load.owed(await load.publish({ ...order, seconds: order.warmupSeconds }));
+    await load.settle(owed, SETTLE_MS, QUIET_MS);
   }
   await load.phase();
   const cpuBefore = cpuSeconds(serverPids);
@@ -38,7 +41,7 @@ export async function measureRate(session: Session, order: RateOrder): Promise<F
   const counts = await load.count();
   const owed = load.owed(published);
   const inTime = await load.settle(owed, GRACE_MS);
-  const delivered = inTime < owed ? await load.settle(owed, SETTLE_MS) : inTime;
+  const delivered = inTime < owed ? await load.settle(owed, SETTLE_MS, QUIET_MS) : inTime;
   const cpu = cpuSeconds(serverPids) - cpuBefore;
   const redisCpu = cpuSeconds(redisPids) - redisBefore;
   const sampled = await load.sample();
@@ -51,7 +54,10 @@ export async function measureRate(session: Session, order: RateOrder): Promise<F
   const at = (percentile: number) => percentileMs(sampled.times, percentile);
   return {
     publishedPerSecond: messages / seconds,
-    deliveredPerSecond: counts.reduce((sum, one) => sum + (one.messages * 1e6) / (one.atUs - published.fromUs), 0),
+    deliveredPerSecond: counts.reduce(
+      (sum, one) => sum + (one.messages * 1e6) / (one.atUs - published.fromUs),
+      0,
+    ),
     inTimePercent: (100 * inTime) / owed,
     deliveredPercent: (100 * delivered) / owed,
     p50Ms: at(50),

@@ -10,7 +10,11 @@ const MEMBERS = 30;
 const PER_SECOND = 1000;
 const PAYLOAD_BYTES = 100;
 
-async function* measure(session: Session, nodes: number, settings: ScenarioSettings): AsyncGenerator<Measured> {
+async function* measure(
+  session: Session,
+  nodes: number,
+  settings: ScenarioSettings,
+): AsyncGenerator<Measured> {
   const { quick, say } = settings;
   const plan = { rooms: ROOMS, members: MEMBERS, publishers: 1 };
   await session.load.connect(session.peer.name, session.running.nodes, plan);

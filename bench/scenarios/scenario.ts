@@ -26,6 +26,8 @@ export interface Column {
 
 export interface ChartSpec {
   readonly title: string;
+  /** Only rows of this setting; all without it. */
+  readonly where?: Measured['setting'];
   readonly x: { readonly key: string; readonly title: string; readonly scale: 'log' | 'linear' | 'ordinal' };
   readonly y: { readonly key: string; readonly title: string; readonly scale: 'log' | 'linear' };
 }

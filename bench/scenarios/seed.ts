@@ -14,7 +14,11 @@ const PAYLOAD_BYTES = 100;
 async function* measure(session: Session, { quick, say }: ScenarioSettings): AsyncGenerator<Measured> {
   const rooms = quick ? QUICK_ROOMS : ROOMS;
   const connections = rooms * MEMBERS;
-  await session.load.connect(session.peer.name, session.running.nodes, { rooms, members: MEMBERS, publishers: 1 });
+  await session.load.connect(session.peer.name, session.running.nodes, {
+    rooms,
+    members: MEMBERS,
+    publishers: 1,
+  });
   const figures = await measureRate(session, {
     perSecond: rooms * PER_SECOND_PER_ROOM,
     seconds: quick ? 3 : 20,
@@ -48,7 +52,9 @@ async function comparePresence({ running }: Session, rooms: number): Promise<Fig
   }
   let wrong = 0;
   for (let n = 0; n < rooms; n += 1) {
-    const expected = Array.from({ length: MEMBERS }, (_, m) => `user-${n}-${m}`).sort().join(' ');
+    const expected = Array.from({ length: MEMBERS }, (_, m) => `user-${n}-${m}`)
+      .sort()
+      .join(' ');
     if (rosters.some((own) => own[n] !== expected)) wrong += 1;
   }
   return { presenceWrong: wrong };

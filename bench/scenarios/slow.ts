@@ -40,7 +40,8 @@ async function* measure(session: Session, { quick, say }: ScenarioSettings): Asy
   const figures: Figures = {
     calmP99Ms: before['p99Ms'] ?? Number.NaN,
     p99Ms: during.times.getValueAtPercentile(99) / 1000,
-    p99ChangePercent: (100 * during.times.getValueAtPercentile(99)) / 1000 / (before['p99Ms'] ?? Number.NaN) - 100,
+    p99ChangePercent:
+      (100 * during.times.getValueAtPercentile(99)) / 1000 / (before['p99Ms'] ?? Number.NaN) - 100,
     memoryGrowthMb: (highestKb - calmKb) / 1024,
     ...ends,
     othersMissing: during.faults.missing,

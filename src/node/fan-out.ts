@@ -154,7 +154,10 @@ export class FanOut {
   #writeSelected(queued: readonly Queued[], members: Iterable<Subscription>): void {
     const selections = new Map<string, Buffer>();
     for (const member of members) {
-      const chosen = queued.filter((item) => !item.audience || item.audience(member));
+      // A diff behind one that was shed would join on to nothing the member holds.
+      const chosen = queued.filter(
+        (item) => (!item.audience || item.audience(member)) && !(item.presence && member.missedPresence),
+      );
       if (chosen.length === 0 || !this.#takes(member, chosen)) continue;
       const key = chosen.length === queued.length ? 'all' : chosen.map((item) => queued.indexOf(item)).join();
       let frames = selections.get(key);

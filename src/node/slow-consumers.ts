@@ -8,8 +8,9 @@
  */
 import type { Broker } from '../broker/broker.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Entry } from '../core/entry.ts';
+import type { Entry, ReadResult } from '../core/entry.ts';
 import { textFrame } from '../core/frame.ts';
+import { KeyedMutex } from '../core/keyed-mutex.ts';
 import type { Logger } from '../core/logger.ts';
 import { RoomStream, type StreamLimits } from '../core/room-stream.ts';
 import type { Session, Subscription } from '../core/session.ts';
@@ -25,6 +26,8 @@ export interface SlowConsumerSettings extends StreamLimits {
   readonly limitOutboxBytes: number;
   readonly limitOutboxTotalBytes: number;
   readonly limitOutboxStallMs: number;
+  /** What the store keeps of a room. */
+  readonly historyMessages: number;
 }
 
 interface Stalled {
@@ -32,7 +35,7 @@ interface Stalled {
   sinceMs: number;
 }
 
-/** Entries of one step of a catch-up; bodies of full size make it 2 MB. */
+/** Entries read for one step of a catch-up, at most; what is written of them is bounded by bytes. */
 const CHUNK_ENTRIES = 64;
 const RETRY_MS = 200;
 /** The close frame queues behind the backlog: a peer that does not read will never see it. */
@@ -47,6 +50,7 @@ export class SlowConsumers implements SlowKeeper {
   readonly #logger: Logger;
   readonly #settings: SlowConsumerSettings;
   readonly #sessions = new Map<Session, Stalled>();
+  readonly #wholeReads = new KeyedMutex();
 
   constructor(
     broker: Broker,
@@ -106,16 +110,23 @@ export class SlowConsumers implements SlowKeeper {
     connection.onDrained(() => void this.#resume(session));
   }
 
-  /** The connection drained: its rooms go on, one after the other, until it is full again. */
+  /** The connection drained: its rooms go on, a step each in turn, until it is full again. */
   async #resume(session: Session): Promise<void> {
-    for (const subscription of session.subscriptions.values()) {
-      while (subscription.behind && isCurrent(subscription)) {
+    for (;;) {
+      let behind = 0;
+      let moved = 0;
+      for (const subscription of session.subscriptions.values()) {
+        if (!subscription.behind) continue;
         if (this.#isFull(session)) {
           session.connection.onDrained(() => void this.#resume(session));
           return;
         }
-        await this.#step(subscription, subscription.behind);
+        behind += 1;
+        if (await this.#step(subscription, subscription.behind)) moved += 1;
       }
+      // Another round for the rooms that fell behind again while a later one was read.
+      if (behind === 0) break;
+      if (moved === 0) await this.#pause();
     }
     for (const subscription of session.subscriptions.values()) {
       if (subscription.missedPresence) this.#presence.tellAnew(subscription);
@@ -123,61 +134,92 @@ export class SlowConsumers implements SlowKeeper {
     this.#sessions.delete(session);
   }
 
-  /** One chunk, and the member is live again where that was the last. */
-  async #step(subscription: Subscription, behind: Position): Promise<void> {
+  /** One chunk, and the member is live again where that was the last. False where nothing can be told just now. */
+  async #step(subscription: Subscription, behind: Position): Promise<boolean> {
     const { room } = subscription;
     // What waits is for those who are not paused; afterwards the ring ends where they are.
     this.#fanOut.flush(room);
     const stream = this.#relay.stream(room);
     const cursor = stream?.cursor;
-    if (!stream?.live || !cursor) {
-      await this.#pause();
-      return;
-    }
+    if (!stream?.live || !cursor) return false;
     if (samePosition(behind, cursor)) {
       subscription.behind = undefined;
-      return;
+      return true;
     }
     const kept = stream.ring.after(behind);
-    if (kept) this.#deliver(subscription, behind.epoch, kept.slice(0, CHUNK_ENTRIES));
-    else await this.#stepFromStore(subscription, behind);
+    if (!kept) return this.#stepFromStore(subscription, behind, this.#chunkEntries(stream));
+    this.#deliver(subscription, behind, kept);
+    return true;
   }
 
-  #deliver(subscription: Subscription, epoch: string, entries: readonly Entry[]): void {
+  #deliver(subscription: Subscription, behind: Position, entries: readonly Entry[]): void {
     const { session, room } = subscription;
-    const frames = entries.map((entry) => textFrame(messageFrame(room, entry)));
+    const frames: Buffer[] = [];
+    let bytes = 0;
+    let { seq } = behind;
+    for (const entry of entries) {
+      if (bytes > this.#settings.limitOutboxBytes) break;
+      const frame = textFrame(messageFrame(room, entry));
+      frames.push(frame);
+      bytes += frame.length;
+      seq = entry.seq;
+    }
     session.connection.write(Buffer.concat(frames));
-    const last = entries[entries.length - 1];
-    if (last) subscription.behind = { epoch, seq: last.seq };
+    subscription.behind = { epoch: behind.epoch, seq };
   }
 
   /** A stream of its own, of this member alone: the same merge, the same verdicts, told to one connection. */
-  async #stepFromStore(subscription: Subscription, behind: Position): Promise<void> {
+  async #stepFromStore(subscription: Subscription, behind: Position, limit: number): Promise<boolean> {
     const { session, room } = subscription;
     const frames: Buffer[] = [];
+    let bytes = 0;
+    let reached = behind;
+    // What was read beyond the chunk is left for the next step. `own` is at a frame's position when it tells it.
+    const tell = (frame: string | Buffer) => {
+      if (bytes > this.#settings.limitOutboxBytes) return;
+      const framed = textFrame(frame);
+      frames.push(framed);
+      bytes += framed.length;
+      reached = own.cursor ?? reached;
+    };
     const own = new RoomStream(
       this.#settings,
       {
-        deliver: (entry) => frames.push(textFrame(messageFrame(room, entry))),
-        epoch: (position) => frames.push(textFrame(encodeFrame({ type: 'epoch', room, ...position }))),
-        reset: (position, reason) =>
-          frames.push(textFrame(encodeFrame({ type: 'reset', room, ...position, reason }))),
+        deliver: (entry) => tell(messageFrame(room, entry)),
+        epoch: (position) => tell(encodeFrame({ type: 'epoch', room, ...position })),
+        reset: (position, reason) => tell(encodeFrame({ type: 'reset', room, ...position, reason })),
       },
       behind,
     );
     const generation = own.readIssued();
     try {
-      own.readAnswered(generation, await this.#broker.read(room, behind, CHUNK_ENTRIES));
+      own.readAnswered(generation, await this.#read(room, behind, limit));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.#logger.debug({ room, error: reason }, 'slow consumer: read put off');
-      await this.#pause();
-      return;
+      return false;
     }
-    if (!isCurrent(subscription)) return;
+    if (!isCurrent(subscription)) return true;
+    // Nothing where it is ahead of this node by what is still on its way here.
     if (frames.length > 0) session.connection.write(Buffer.concat(frames));
-    else await this.#pause(); // Ahead of this node by what is still on its way here.
-    subscription.behind = own.cursor ?? behind;
+    subscription.behind = reached;
+    return frames.length > 0;
+  }
+
+  async #read(room: string, behind: Position, limit: number): Promise<ReadResult> {
+    const result = await this.#broker.read(room, behind, limit);
+    const cut = 'entries' in result && !('terms' in result) && result.entries.length >= limit;
+    if (!cut) return result;
+    // Of a break, an answer tells only its newest part: the rest of what is kept would be skipped. One at a time,
+    // because all that a room keeps is much, and many may have fallen out of it together.
+    return this.#wholeReads.run('', () => this.#broker.read(room, behind, this.#settings.historyMessages));
+  }
+
+  /** So many entries as a chunk may have bytes, by the size of those in the ring. */
+  #chunkEntries({ ring }: RoomStream): number {
+    if (ring.length === 0) return CHUNK_ENTRIES;
+    const entries = Math.ceil((this.#settings.limitOutboxBytes * ring.length) / ring.bytes);
+    return Math.min(CHUNK_ENTRIES, Math.max(1, entries));
   }
 
   #isFull(session: Session): boolean {

@@ -1,7 +1,7 @@
 /** `history`: pages at the borders of what is kept. Part of the broker contract. */
 import { describe, expect, it } from 'vitest';
 import type { HistoryQuery } from '../../src/broker/broker.ts';
-import type { StoreFixture } from './store-fixture.ts';
+import type { FixtureOf } from './store-fixture.ts';
 import { bodyOf, LASTING, newRoom, publishNumbers, range, seqsOf } from './store-fixture.ts';
 
 const KEPT = LASTING.historyMessages;
@@ -39,7 +39,7 @@ const PAGES: readonly PageCase[] = [
   { query: { after: 0, limit: KEPT }, seqs: range(FIRST, TOP), more: false },
 ];
 
-export function describeHistory(fixture: () => StoreFixture): void {
+export function describeHistory(fixture: FixtureOf): void {
   describe('history', () => {
     it('gives pages before, after and at the end, ascending, with the top and whether more is kept', async () => {
       const { broker } = fixture();

@@ -1,9 +1,9 @@
 /** Idempotency keys: what counts as a repeat. Part of the broker contract. */
 import { describe, expect, it } from 'vitest';
-import type { StoreFixture } from './store-fixture.ts';
+import type { FixtureOf } from './store-fixture.ts';
 import { bodyOf, caughtUp, itOnTwoNodes, newRoom, publish, range, seqsOf } from './store-fixture.ts';
 
-export function describeKeys(fixture: () => StoreFixture): void {
+export function describeKeys(fixture: FixtureOf): void {
   describe('idempotency keys', () => {
     it('answers a repeat with the position of the first time, and neither stores nor tells it', async () => {
       const { broker, heard } = fixture();

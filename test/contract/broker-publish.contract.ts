@@ -1,6 +1,6 @@
 /** Publishing and hearing: numbers, order, and who is told what. Part of the broker contract. */
 import { describe, expect, it } from 'vitest';
-import type { StoreFixture } from './store-fixture.ts';
+import type { FixtureOf } from './store-fixture.ts';
 import { bodyOf, caughtUp, itOnTwoNodes, newRoom, publish, range, seqsOf } from './store-fixture.ts';
 
 const LANES = 12;
@@ -8,7 +8,7 @@ const PER_LANE = 15;
 const ALL_NAME_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:/-';
 const KB = 1_024;
 
-export function describePublish(fixture: () => StoreFixture): void {
+export function describePublish(fixture: FixtureOf): void {
   describe('publish', () => {
     it('numbers a room from 1 by exactly 1, under one epoch of the form e.token', async () => {
       const { broker } = fixture();
@@ -120,7 +120,7 @@ export function describePublish(fixture: () => StoreFixture): void {
   describeSubscribe(fixture);
 }
 
-function describeSubscribe(fixture: () => StoreFixture): void {
+function describeSubscribe(fixture: FixtureOf): void {
   describe('subscribe', () => {
     it('tells everything that is published after it resolved', async () => {
       const { broker, heard } = fixture();

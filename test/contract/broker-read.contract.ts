@@ -1,13 +1,13 @@
 /** `read`: every verdict, at its borders. Part of the broker contract. */
 import { describe, expect, it } from 'vitest';
-import type { StoreFixture } from './store-fixture.ts';
+import type { FixtureOf } from './store-fixture.ts';
 import { itOnTwoNodes, LASTING, newRoom, publish, publishNumbers, range, told } from './store-fixture.ts';
 
 const KEPT = LASTING.historyMessages;
 /** More than any of these rooms keeps. */
 const ALL = 1_000;
 
-export function describeRead(fixture: () => StoreFixture): void {
+export function describeRead(fixture: FixtureOf): void {
   describe('read', () => {
     it('creates the room and tells only its top where no position is given', async () => {
       const { broker } = fixture();

@@ -1,7 +1,7 @@
 /** Signals: told at most once, to who listens now, and never kept. Part of the broker contract. */
 import { describe, expect, it } from 'vitest';
 import type { Signal } from '../../src/broker/broker.ts';
-import type { StoreFixture } from './store-fixture.ts';
+import type { FixtureOf } from './store-fixture.ts';
 import { bodyOf, caughtUp, itOnTwoNodes, newRoom, publish, range } from './store-fixture.ts';
 
 const SIGNALS: readonly Signal[] = [
@@ -14,7 +14,7 @@ const SIGNALS: readonly Signal[] = [
   { sender: 'c1', body: Buffer.alloc(32 * 1_024, 's') },
 ];
 
-export function describeSignals(fixture: () => StoreFixture): void {
+export function describeSignals(fixture: FixtureOf): void {
   describe('signal', () => {
     it('reaches the room in order, with sender, addressee and bytes intact', async () => {
       const { broker, heard } = fixture();

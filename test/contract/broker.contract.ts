@@ -12,12 +12,13 @@ import { describeModel } from './broker-model.contract.ts';
 import { describePublish } from './broker-publish.contract.ts';
 import { describeRead } from './broker-read.contract.ts';
 import { describeSignals } from './broker-signals.contract.ts';
-import type { ContractOptions, StoreFixture, StoreSetup } from './store-fixture.ts';
+import type { ContractOptions, FixtureOf, StoreFixture, StoreSetup } from './store-fixture.ts';
 import { LASTING, newRoom, presenceReady, publish } from './store-fixture.ts';
 
 export function brokerContract(name: string, setup: StoreSetup, options: ContractOptions): void {
   describe(`the broker contract: ${name}`, () => {
     let fixture: StoreFixture;
+    const current: FixtureOf = Object.assign(() => fixture, { nodes: options.nodes });
     beforeAll(async () => {
       fixture = await setup(LASTING);
       await presenceReady(fixture);
@@ -26,18 +27,18 @@ export function brokerContract(name: string, setup: StoreSetup, options: Contrac
       await fixture?.teardown();
     });
 
-    describePublish(() => fixture);
-    describeKeys(() => fixture);
-    describeRead(() => fixture);
-    describeHistory(() => fixture);
-    describeSignals(() => fixture);
+    describePublish(current);
+    describeKeys(current);
+    describeRead(current);
+    describeHistory(current);
+    describeSignals(current);
     describeExpiry(setup);
     describeModel(setup, options.runs);
-    describeLife(() => fixture, setup, options);
+    describeLife(current, setup, options);
   });
 }
 
-function describeLife(fixture: () => StoreFixture, setup: StoreSetup, options: ContractOptions): void {
+function describeLife(fixture: FixtureOf, setup: StoreSetup, options: ContractOptions): void {
   describe('start, stop and health', () => {
     it('tells "up" once, and nothing of lost links while nothing broke', () => {
       const { heard } = fixture();

@@ -2,4 +2,4 @@
 import { brokerContract } from './broker.contract.ts';
 import { setupMemory } from './memory-setup.ts';
 
-brokerContract('in memory', setupMemory, { health: 'disabled', runs: 200 });
+brokerContract('in memory', setupMemory, { health: 'disabled', nodes: 1, runs: 200 });

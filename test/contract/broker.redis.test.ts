@@ -6,4 +6,4 @@ import { redisSetup } from './redis-setup.ts';
 const { setup, stop } = redisSetup();
 afterAll(stop);
 
-brokerContract('over Redis', setup, { health: 'connected', runs: 20 });
+brokerContract('over Redis', setup, { health: 'connected', nodes: 2, runs: 20 });

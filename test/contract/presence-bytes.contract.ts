@@ -1,13 +1,13 @@
 /** Names and states survive the store character by character. Part of the presence contract. */
 import { describe, expect, it } from 'vitest';
 import { watchedRoom } from './presence-replay.ts';
-import type { StoreFixture } from './store-fixture.ts';
+import type { FixtureOf } from './store-fixture.ts';
 import { caughtUp } from './store-fixture.ts';
 
 /** Above any room of these suites. */
 const ALL = 10_000;
 
-export function describePresenceBytes(fixture: () => StoreFixture): void {
+export function describePresenceBytes(fixture: FixtureOf): void {
   describe('names and states', () => {
     it.each([
       ['unicode', '{"name":"жук ☃ 😀 \u2028"}'],

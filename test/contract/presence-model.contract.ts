@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { LeftReason, PresenceSnapshot } from '../../src/broker/presence.ts';
 import { replay, sameMembers, watchedRoom } from './presence-replay.ts';
-import type { StoreFixture } from './store-fixture.ts';
+import type { FixtureOf, StoreFixture } from './store-fixture.ts';
 import { caughtUp } from './store-fixture.ts';
 
 /** Above any room of these suites. */
@@ -24,7 +24,7 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
 
-export function describePresenceModel(fixture: () => StoreFixture, runs: number): void {
+export function describePresenceModel(fixture: FixtureOf, runs: number): void {
   describe('the model of a map', () => {
     it('agrees with every sequence of holds and drops: changes, versions and snapshots', async () => {
       const property = fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {

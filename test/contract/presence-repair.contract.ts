@@ -1,10 +1,10 @@
 /** Counting connections, and bringing the store back to what the node knows. Part of the presence contract. */
 import { describe, expect, it } from 'vitest';
 import { replay, sameMembers, watchedRoom } from './presence-replay.ts';
-import type { StoreFixture } from './store-fixture.ts';
+import type { FixtureOf } from './store-fixture.ts';
 import { caughtUp, itOnTwoNodes, newRoom } from './store-fixture.ts';
 
-export function describeRepair(fixture: () => StoreFixture): void {
+export function describeRepair(fixture: FixtureOf): void {
   describe('reconcile', () => {
     it('drops who this node no longer has, tells each once, and keeps the others', async () => {
       const { presence, heard } = fixture();

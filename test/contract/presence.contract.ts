@@ -8,7 +8,7 @@ import { describePresenceBytes } from './presence-bytes.contract.ts';
 import { describePresenceModel } from './presence-model.contract.ts';
 import { describeRepair } from './presence-repair.contract.ts';
 import { stateOf, watchedRoom } from './presence-replay.ts';
-import type { ContractOptions, StoreFixture, StoreSetup } from './store-fixture.ts';
+import type { ContractOptions, FixtureOf, StoreFixture, StoreSetup } from './store-fixture.ts';
 import { caughtUp, itOnTwoNodes, LASTING, newRoom, presenceReady, publish } from './store-fixture.ts';
 
 /** Above any room of these suites. */
@@ -17,6 +17,7 @@ const ALL = 10_000;
 export function presenceContract(name: string, setup: StoreSetup, options: ContractOptions): void {
   describe(`the presence contract: ${name}`, () => {
     let fixture: StoreFixture;
+    const current: FixtureOf = Object.assign(() => fixture, { nodes: options.nodes });
     beforeAll(async () => {
       fixture = await setup(LASTING);
       await presenceReady(fixture);
@@ -25,16 +26,16 @@ export function presenceContract(name: string, setup: StoreSetup, options: Contr
       await fixture?.teardown();
     });
 
-    describeChanges(() => fixture);
-    describePresenceBytes(() => fixture);
-    describeSnapshot(() => fixture);
-    describeTwoNodes(() => fixture);
-    describeRepair(() => fixture);
-    describePresenceModel(() => fixture, options.runs);
+    describeChanges(current);
+    describePresenceBytes(current);
+    describeSnapshot(current);
+    describeTwoNodes(current);
+    describeRepair(current);
+    describePresenceModel(current, options.runs);
   });
 }
 
-function describeChanges(fixture: () => StoreFixture): void {
+function describeChanges(fixture: FixtureOf): void {
   describe('hold and drop', () => {
     it('joined on the first hold, and silence on repeats', async () => {
       const { presence, heard } = fixture();
@@ -155,7 +156,7 @@ function describeChanges(fixture: () => StoreFixture): void {
   });
 }
 
-function describeSnapshot(fixture: () => StoreFixture): void {
+function describeSnapshot(fixture: FixtureOf): void {
   describe('snapshot', () => {
     it('of a room nobody knows is empty, at version 0', async () => {
       expect(await fixture().presence.snapshot(newRoom(), 10)).toEqual({ version: 0, count: 0, members: [] });
@@ -175,7 +176,8 @@ function describeSnapshot(fixture: () => StoreFixture): void {
   });
 }
 
-function describeTwoNodes(fixture: () => StoreFixture): void {
+function describeTwoNodes(fixture: FixtureOf): void {
+  if (fixture.nodes < 2) return;
   describe('two nodes', () => {
     itOnTwoNodes(
       'a user on both is one member: joined once, left after the last',

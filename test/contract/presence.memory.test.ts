@@ -2,4 +2,4 @@
 import { setupMemory } from './memory-setup.ts';
 import { presenceContract } from './presence.contract.ts';
 
-presenceContract('in memory', setupMemory, { health: 'disabled', runs: 200 });
+presenceContract('in memory', setupMemory, { health: 'disabled', nodes: 1, runs: 200 });

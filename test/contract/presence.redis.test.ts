@@ -6,4 +6,8 @@ import { redisSetup } from './redis-setup.ts';
 const redis = redisSetup();
 afterAll(() => redis.stop());
 
-presenceContract('over Redis', (settings) => redis.setup(settings), { health: 'connected', runs: 20 });
+presenceContract('over Redis', (settings) => redis.setup(settings), {
+  health: 'connected',
+  nodes: 2,
+  runs: 20,
+});

@@ -4,7 +4,6 @@
  * and says nothing else, so that both keep the same promises through the ports
  * alone.
  */
-import type { TestContext } from 'vitest';
 import { expect, it } from 'vitest';
 import { BrokerError } from '../../src/broker/broker.ts';
 import type { Broker, Entry, PublishRequest, ReadResult, Receipt } from '../../src/broker/broker.ts';
@@ -41,6 +40,8 @@ export type StoreSetup = (settings: StoreSettings) => Promise<StoreFixture>;
 export interface ContractOptions {
   /** What `health()` says of a store that works. */
   readonly health: 'connected' | 'disabled';
+  /** Nodes that can share the store; 1 where it lives inside one process. */
+  readonly nodes: 1 | 2;
   /** Runs of each property test; more where the store is quick. */
   readonly runs: number;
 }
@@ -138,16 +139,23 @@ export async function presenceReady({ presence }: StoreNode): Promise<void> {
   }
 }
 
-/** A case for two nodes over one store; skipped, with the reason, where there can be only one. */
+/** The fixture of a suite, once it is set up, and what is known of it before. */
+export interface FixtureOf {
+  (): StoreFixture;
+  readonly nodes: ContractOptions['nodes'];
+}
+
+/** A case for two nodes over one store: it exists only where there can be two. */
 export function itOnTwoNodes(
   title: string,
-  fixture: () => StoreFixture,
+  fixture: FixtureOf,
   run: (one: StoreNode, two: StoreNode) => Promise<void>,
 ): void {
-  it(title, async (context: TestContext) => {
+  if (fixture.nodes < 2) return;
+  it(title, async () => {
     const one = fixture();
-    if (!one.another) return context.skip('the store lives inside one process: there is no second node');
-    const two = await one.another();
+    const two = await one.another?.();
+    if (!two) throw new Error('a store for two nodes gave no second one');
     await presenceReady(two);
     await run(one, two);
   });

@@ -22,7 +22,7 @@ function told(client: Client): unknown[] {
   return client.connection.frames.flatMap((frame) => {
     if (frame.type === 'status') return [frame['redis']];
     if (frame.type === 'message') return [frame['seq']];
-    return frame.type === 'reset' || frame.type === 'epoch' ? [`${frame.type} ${frame['seq']}`] : [];
+    return frame.type === 'reset' || frame.type === 'epoch' ? [`${frame.type} ${String(frame['seq'])}`] : [];
   });
 }
 

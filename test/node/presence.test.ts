@@ -61,14 +61,14 @@ async function present(client: Client, room = 'r'): Promise<unknown> {
 
 describe('who joins and leaves', () => {
   it('is told to the others once per window, in one frame', async () => {
-    const { hello, advance } = begin();
-    const ann = await hello('ann');
+    const [one, two] = beginTwo();
+    const ann = await one.hello('ann');
     await ann.join('r');
-    await advance(200);
+    await one.advance(200);
     told(ann);
-    for (const user of ['b', 'c', 'd']) await (await hello(user)).join('r');
+    for (const user of ['b', 'c', 'd']) await (await two.hello(user)).join('r');
     expect(told(ann)).toEqual([]);
-    await advance(100);
+    await one.advance(100);
     expect(told(ann)).toEqual([{ count: 4, joined: ['b', 'c', 'd'] }]);
   });
 
@@ -430,7 +430,7 @@ describe('a store that came back empty', () => {
     await one.advance(5_000);
     one.store.empty();
     for (const { store } of [one, two]) store.comeUp();
-    for (const { store } of [one, two]) store.relink();
+    for (const { store } of [one, two]) store.relink(false);
     // The other node's heartbeat finds out a little later.
     one.store.rebuild();
     await one.advance(1_500);

@@ -42,8 +42,8 @@ async function vanish(store: NodeFixture['store'], room: string, count = 1): Pro
 function tellings(client: Client): unknown[] {
   return client.connection.frames.flatMap((frame) => {
     if (frame.type === 'message') return [frame['seq']];
-    if (frame.type === 'reset') return [`reset ${frame['reason']} ${frame['seq']}`];
-    return frame.type === 'epoch' ? [`epoch ${frame['epoch']} ${frame['seq']}`] : [];
+    if (frame.type === 'reset') return [`reset ${String(frame['reason'])} ${String(frame['seq'])}`];
+    return frame.type === 'epoch' ? [`epoch ${String(frame['epoch'])} ${String(frame['seq'])}`] : [];
   });
 }
 

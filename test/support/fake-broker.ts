@@ -11,7 +11,7 @@ import type { Clock, Random } from '../../src/core/clock.ts';
 import type { SharedStore } from './shared-store.ts';
 
 type BrokerCall = 'subscribe' | 'unsubscribe' | 'publish' | 'read' | 'history';
-type PresenceCall = 'hold' | 'drop' | 'snapshot' | 'reconcile' | 'countConnections';
+type PresenceCall = 'hold' | 'drop' | 'snapshot' | 'reconcile';
 export type Call = BrokerCall | PresenceCall;
 
 /** Awaited in front of a call, or behind it (the store has done it, the answer is not there yet). May throw. */
@@ -31,15 +31,15 @@ export interface FakeStore {
   /** The store answers again. The link is another matter: `relink`. */
   comeUp(): void;
   loseLink(): void;
-  /** Every room is acknowledged anew. */
-  relink(): void;
+  /** Every room is acknowledged anew, by the same store or by one that may lack what the old one had. */
+  relink(sameStore?: boolean): void;
   /** What the store published while no link was there to carry it is gone. */
   readonly linked: boolean;
   /** From now on what is heard waits for `deliver`. */
   delayEvents(): void;
   /** Delivers that many (all) delayed events; with all, later ones come at once again. */
   deliver(count?: number): void;
-  /** The next delayed events vanish, and nobody is told. */
+  /** The next delayed messages, signals and changes vanish, and nobody is told. */
   discard(count: number): void;
   /** All data is gone, as after a restart of a Redis that does not persist. */
   empty(): void;
@@ -75,7 +75,7 @@ class Front implements FakeStore {
   #node: BrokerEvents | undefined;
   #presenceEvents: PresenceEvents | undefined;
   #status: BrokerStatus = 'up';
-  #delayed: (() => void)[] | undefined;
+  #delayed: { readonly tell: () => void; readonly canVanish: boolean }[] | undefined;
 
   constructor(options: FakeStoreOptions) {
     this.#options = options;
@@ -113,9 +113,9 @@ class Front implements FakeStore {
     this.#node?.linkLost();
   }
 
-  relink(): void {
+  relink(sameStore = true): void {
     this.linked = true;
-    for (const room of this.heard) this.#tell(() => this.#node?.subscribed(room, true));
+    for (const room of this.heard) this.#tell(() => this.#node?.subscribed(room, sameStore), false);
   }
 
   delayEvents(): void {
@@ -125,11 +125,18 @@ class Front implements FakeStore {
   deliver(count?: number): void {
     const delayed = this.#delayed ?? [];
     if (count === undefined) this.#delayed = undefined;
-    for (const tell of delayed.splice(0, count ?? delayed.length)) tell();
+    for (const { tell } of delayed.splice(0, count ?? delayed.length)) tell();
   }
 
   discard(count: number): void {
-    this.#delayed?.splice(0, count);
+    const delayed = this.#delayed ?? [];
+    for (let place = 0, left = count; place < delayed.length && left > 0; ) {
+      if (!delayed[place]?.canVanish) place += 1;
+      else {
+        delayed.splice(place, 1);
+        left -= 1;
+      }
+    }
   }
 
   empty(): void {
@@ -173,13 +180,13 @@ class Front implements FakeStore {
     for (const room of this.heard) void this.#inner.broker.subscribe(room);
   }
 
-  #tell(tell: () => void): void {
-    if (this.#delayed) this.#delayed.push(tell);
+  #tell(tell: () => void, canVanish: boolean): void {
+    if (this.#delayed) this.#delayed.push({ tell, canVanish });
     else tell();
   }
 
   #carry(room: string, tell: () => void): void {
-    if (this.linked && this.heard.has(room)) this.#tell(tell);
+    if (this.linked && this.heard.has(room)) this.#tell(tell, true);
   }
 
   #eventsToNode(): BrokerEvents {
@@ -254,10 +261,11 @@ class Front implements FakeStore {
         this.#call('drop', [room, user, reason], () => this.#inner.presence.drop(room, user, reason)),
       snapshot: (room, limit) =>
         this.#call('snapshot', [room, limit], () => this.#inner.presence.snapshot(room, limit)),
-      countConnections: (user, count) =>
-        this.#call('countConnections', [user, count], () =>
-          this.#inner.presence.countConnections(user, count),
-        ),
+      // As the port promises: a store that is away counts this node alone.
+      countConnections: async (user, count) => {
+        this.calls.push(`countConnections ${user}`);
+        return this.#status === 'down' ? count : this.#inner.presence.countConnections(user, count);
+      },
       reconcile: (room, users) =>
         this.#call('reconcile', [room, users], () => this.#inner.presence.reconcile(room, users)),
     };

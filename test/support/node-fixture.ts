@@ -20,6 +20,8 @@ export interface NodeFixture {
   readonly clock: FakeClock;
   readonly store: FakeStore;
   readonly logger: RecordingLogger;
+  /** The store itself, behind the front, where nodes share one. */
+  readonly shared: SharedStore | undefined;
   /** A connection that has not said anything. */
   connect(): Client;
   /** A connection that has said hello. */
@@ -144,6 +146,7 @@ export function createNodeFixture(options: FixtureOptions = {}): NodeFixture {
     clock,
     store,
     logger,
+    shared: cluster.shared,
     connect,
     settle,
     async hello(user) {

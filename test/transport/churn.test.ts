@@ -41,6 +41,7 @@ test('3,000 connections leave no object, no socket and no warning behind', async
     LIMIT_USER_CONNECTIONS: '0',
     PING_INTERVAL_MS: '500',
     LINGER_MS: '0',
+    HELLO_TIMEOUT_MS: '60000',
   });
   const before = openSockets();
 

@@ -34,8 +34,8 @@ const strict: Access = {
   permits: (_session, action, room) => room !== 'secret' && !(room === 'read-only' && action === 'publish'),
 };
 
-async function start() {
-  const { config } = loadConfig({ env: { NODE_NAME: 'faulty' }, hostname: 'faulty' });
+async function start(env: Record<string, string> = {}) {
+  const { config } = loadConfig({ env: { NODE_NAME: 'faulty', ...env }, hostname: 'faulty' });
   const logger = createRecordingLogger();
   const { broker, presence } = createMemoryBroker({
     settings: config,
@@ -199,5 +199,25 @@ describe('status', () => {
     expect(await client.request({ type: 'leave', room: 'b' })).toMatchObject({ type: 'ok' });
     expect(await client.next('status', 3000)).toMatchObject({ redis: 'up' });
     await client.close();
+  });
+
+  test('up reaches also who was behind when its room was healed, once it caught up', async () => {
+    const { url, events } = await start({ LIMIT_OUTBOX_BYTES: '32768' });
+    const [slow, publisher] = [await TestClient.hello(url), await TestClient.hello(url)];
+    for (const client of [slow, publisher]) await client.join('a');
+    slow.socket.pause();
+    const messages = 400;
+    for (let sent = 0; sent < messages; sent += 1) await publisher.publish('a', 'x'.repeat(30_000));
+    events.linkLost();
+    events.status('down');
+    events.status('up');
+    events.subscribed('a', true);
+    await publisher.find((frame) => frame['redis'] === 'up');
+    slow.socket.resume();
+    await slow.find((frame) => frame['redis'] === 'up');
+    expect(slow.frames.at(-1)).toMatchObject({ type: 'status', redis: 'up' });
+    expect(slow.of('message')).toHaveLength(messages);
+    expect(slow.violations).toEqual([]);
+    for (const client of [slow, publisher]) await client.close();
   });
 });

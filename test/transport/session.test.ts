@@ -424,6 +424,7 @@ describe('WebSocket pings', () => {
     await peer.until(() => pings(peer) === 8, 'eight pings');
     const perPingMs = (performance.now() - since) / 7.5;
     expect(perPingMs).toBeGreaterThan(PING_INTERVAL_MS * 0.9);
+    expect(perPingMs).toBeLessThan(PING_INTERVAL_MS * 1.8);
     expect(peer.closeCode).toBeUndefined();
     await beating.connections(1);
   });

@@ -28,7 +28,9 @@ const CASES = [
   ),
 ];
 
-test('members are whom living nodes hold, whatever happens to nodes and Redis', async () => {
+test('members are whom living nodes hold, whatever happens to nodes and Redis', {
+  timeout: 60_000,
+}, async () => {
   const met: Tally = {};
   for (const seed of [3, 8]) addTally(met, await runPresenceModel({ seed, operations: 2500 }));
   // A run that never met a case proves nothing about it.

@@ -6,14 +6,18 @@ import { expect, test } from 'vitest';
 import { runRoomModel } from '../../support/lua-model/room-run.ts';
 import { addTally, type Tally } from '../../support/lua-model/run-log.ts';
 
-test('one Redis that restarts, loses its tail or loses everything keeps every promise', async () => {
+test('one Redis that restarts, loses its tail or loses everything keeps every promise', {
+  timeout: 60_000,
+}, async () => {
   const met: Tally = {};
   for (const seed of [1, 2, 3])
     addTally(met, await runRoomModel({ seed, operations: 1000, world: 'single' }));
   expectAll(met, ['publish expired', 'restart', 'cut', 'empty', 'tail lost', 'term forgotten']);
 });
 
-test('two Redis that fail over, split, heal and come back with an old snapshot keep every promise', async () => {
+test('two Redis that fail over, split, heal and come back with an old snapshot keep every promise', {
+  timeout: 60_000,
+}, async () => {
   const met: Tally = {};
   for (const seed of [3, 4]) addTally(met, await runRoomModel({ seed, operations: 1100, world: 'pair' }));
   expectAll(met, ['promote', 'flip', 'heal', 'snapshot', 'empty']);

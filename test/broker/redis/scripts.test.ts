@@ -161,6 +161,17 @@ describe('on a Redis', () => {
     expect(await client.ttl(keys.canary())).toBe(60);
   });
 
+  test('a primary that lost its replicas refuses the canary, which a plain PUBLISH would not show', async () => {
+    await client.config('SET', 'min-replicas-to-write', '1');
+    try {
+      const canary = scriptsOf.call('canary', [keys.canary()], [keys.canary(), 'PUBLISH', 60]);
+      await expect(canary).rejects.toThrow(/NOREPLICAS/);
+      expect(await client.publish(keys.canary(), 'plain')).toBeGreaterThanOrEqual(0);
+    } finally {
+      await client.config('SET', 'min-replicas-to-write', '0');
+    }
+  });
+
   test('a full Redis refuses messages whole, and still reads, frees, beats and sends canaries', async () => {
     const room = 'full';
     const partition = keys.partitionOf(room);
