@@ -22,7 +22,7 @@ Peers (all that run here, unless --peer names some):
 ${list(PEERS.map(({ name, setup }) => [name, setup]))}
 
 Options:
-  --peer a,b   only these peers
+  --peer a,b   only these peers; kept in a file of their own and no part of the report
   --runs n     runs of each peer, the figures are medians (3; with --quick 1)
   --quick      small and short: shows that everything works, measures nothing
 
@@ -31,4 +31,4 @@ Examples:
   npm run bench -- fanout --peer roomcast,socketio --runs 1
   npm run bench -- memory --quick
 
-Results go to bench/results/<date>/<scenario>.json. Exit: 0 done, 1 a measurement failed, 2 wrong usage.`;
+Results go to bench/results/<date>/<scenario>.json, those of --quick to dist.quick/. Exit: 0 done, 1 a measurement failed, 2 wrong usage.`;

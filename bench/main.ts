@@ -44,7 +44,8 @@ async function main(argv: readonly string[]): Promise<number> {
     throw new UsageError('--runs takes a number from 1 to 100');
   const peers = values.peer === undefined ? PEERS : values.peer.split(',').map(namedPeer);
   const command = `npm run bench -- ${argv.join(' ')}`;
-  const report = await runScenario(scenario, peers, { runs, quick, command }, progress);
+  const only = values.peer === undefined ? {} : { only: peers.map((peer) => peer.name) };
+  const report = await runScenario(scenario, peers, { runs, quick, command, ...only }, progress);
   console.log(textTable(report.rows, report.columns));
   progress.say(`written to ${await saveReport(report)}`);
   return report.peers.some((peer) => peer.failures.length > 0) || report.rows.length === 0 ? 1 : 0;

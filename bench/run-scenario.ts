@@ -10,7 +10,7 @@ import { ceilingText } from './generator/ceiling-text.ts';
 import { describeMachine } from './machine/machine.ts';
 import type { Peer } from './peers/peer.ts';
 import type { Progress } from './report/progress.ts';
-import { type PeerReport, Rows, type ScenarioReport } from './report/results.ts';
+import { type PeerReport, REPORT_FORMAT, Rows, type ScenarioReport } from './report/results.ts';
 import type { Scenario } from './scenarios/scenario.ts';
 
 /** A load average above this before anything was started makes every figure doubtful. */
@@ -20,12 +20,14 @@ export interface RunOptions {
   readonly runs: number;
   readonly quick: boolean;
   readonly command: string;
+  /** Names the peers where they were chosen. */
+  readonly only?: readonly string[];
 }
 
 export async function runScenario(
   scenario: Scenario,
   candidates: readonly Peer[],
-  { runs, quick, command }: RunOptions,
+  { runs, quick, command, only }: RunOptions,
   progress: Progress,
 ): Promise<ScenarioReport> {
   const missing = scenario.prepare?.();
@@ -73,6 +75,7 @@ export async function runScenario(
     }
   }
   return {
+    format: REPORT_FORMAT,
     scenario: scenario.name,
     summary: scenario.summary,
     method: scenario.method,
@@ -81,6 +84,7 @@ export async function runScenario(
     command,
     runs,
     quick,
+    ...(only ? { only } : {}),
     machine,
     ceiling,
     peers: reports,

@@ -4,6 +4,7 @@
  * payload. A rule is only asked when the settings it names are valid in themselves, so that one mistake
  * does not read like three.
  */
+import { isIP } from 'node:net';
 import { redisUrlParts } from './config-redis.ts';
 import type { Config, SettingKey } from './config-table.ts';
 
@@ -91,9 +92,6 @@ function hasAddress(c: Config): boolean {
   return c.redisUrl !== undefined || c.redisTlsUrl !== undefined || c.redisHost !== undefined;
 }
 
-/** Node tells that a socket drained only where more than its own 16 KiB was queued. */
-const SOCKET_BUFFER_BYTES = 32_768;
-
 const numberChecks: readonly Check[] = [
   atLeast('reconnectMaxMs', 'reconnectMinMs', 'they are the ends of one range'),
   atLeast('drainSpreadMaxMs', 'drainSpreadMinMs', 'they are the ends of one range'),
@@ -130,6 +128,12 @@ const numberChecks: readonly Check[] = [
       `ONCE_TTL_MS must be more than RETRY_BUDGET_MS (${c.retryBudgetMs}), or a retry may store a message twice`,
   },
   {
+    keys: ['trustedProxies'],
+    holds: (c) => (c.trustedProxies ?? '').split(',').every((part) => part === '' || isNetwork(part)),
+    fix: () =>
+      'TRUSTED_PROXIES takes addresses or networks with commas between, such as 10.0.0.5,10.1.0.0/16',
+  },
+  {
     keys: ['limitFrameBytes', 'limitPayloadBytes'],
     holds: (c) => !bothOn(c.limitFrameBytes, c.limitPayloadBytes) || c.limitFrameBytes > c.limitPayloadBytes,
     fix: (c) =>
@@ -157,12 +161,13 @@ const numberChecks: readonly Check[] = [
     fix: (c) =>
       `LIMIT_OUTBOX_MAX_BYTES must be at least LIMIT_OUTBOX_BYTES + JOIN_BYTES (${c.limitOutboxBytes + c.joinBytes}), or the reply to a join closes the connection it is for`,
   },
-  {
-    keys: ['limitOutboxBytes'],
-    holds: (c) => c.limitOutboxBytes === 0 || c.limitOutboxBytes >= SOCKET_BUFFER_BYTES,
-    fix: () =>
-      `LIMIT_OUTBOX_BYTES must be 0 or at least ${SOCKET_BUFFER_BYTES}: less than that is always queued`,
-  },
 ];
 
 export const checks: readonly Check[] = [...redisChecks, ...numberChecks];
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...more] = text.split('/');
+  const bitsMax = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  if (bitsMax < 0 || more.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= bitsMax);
+}

@@ -16,6 +16,7 @@ import { openAccess } from './node/access.ts';
 import { Node } from './node/node.ts';
 import { watchEventLoop } from './ops/event-loop-lag.ts';
 import { systemClock, systemRandom } from './ops/system-clock.ts';
+import { clientAddress } from './transport/client-address.ts';
 import { type Health, healthRoutes } from './transport/http/health.ts';
 import { createHttp } from './transport/http/http-server.ts';
 import { WsListener } from './transport/ws-listener.ts';
@@ -52,7 +53,14 @@ export function createServer(options: ServerOptions): Server {
   });
   const lag = watchEventLoop();
   const http = createHttp({ clock, logger, settings: config });
-  const sockets = new WsListener({ clock, random, logger, opened: (c) => node.opened(c), settings: config });
+  const sockets = new WsListener({
+    clock,
+    random,
+    logger,
+    opened: (connection) => node.opened(connection),
+    addressOf: clientAddress(config.trustedProxies),
+    settings: config,
+  });
   const startedAtMs = clock.now();
   let stopping = false;
   let drained: Promise<void> | undefined;

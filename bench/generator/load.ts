@@ -6,6 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { addFaults, noFaults } from './delivery-check.ts';
 import { mergeTimes, type Times } from './histogram.ts';
+import { STREAMS_MAX } from './marker.ts';
 import type { ConnectionPlan, Counted, Published, Sampled, SlowEnd, StreamPlan } from './orders.ts';
 import { WorkerProcess } from './worker-process.ts';
 
@@ -76,6 +77,7 @@ export class Load {
         const worker = n < publishers ? 0 : 1 + (opened % this.#readers.length);
         const plan = plans[worker] as ConnectionPlan[];
         if (n < publishers) {
+          if (this.#streams.length === STREAMS_MAX) throw new Error(`more than ${STREAMS_MAX} publishers`);
           this.#streams.push({
             stream: this.#streams.length,
             connection: (this.#opened[0] ?? 0) + plan.length,

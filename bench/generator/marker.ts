@@ -77,6 +77,6 @@ export class MarkerReader {
 
 function digits(from: Buffer, at: number, count: number): number {
   let value = 0;
-  for (let n = at; n < at + count; n += 1) value = value * 10 + (from[n] as number) - 0x30;
+  for (let n = at; n < at + count; n += 1) value = value * 10 + ((from[n] as number) - 0x30);
   return value;
 }

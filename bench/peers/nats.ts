@@ -70,7 +70,7 @@ export const nats: Peer = {
     const routes: number[] = [];
     return startNodes(
       nodes,
-      async (n) => {
+      async () => {
         const port = await freePort();
         const route = await freePort();
         const file = join(cacheFolder('nats'), `${port}.conf`);

@@ -22,7 +22,11 @@ export interface PeerReport {
   readonly failures: readonly string[];
 }
 
+/** Raised when what is written here changes its shape: the report leaves out what it cannot read. */
+export const REPORT_FORMAT = 1;
+
 export interface ScenarioReport {
+  readonly format: number;
   readonly scenario: string;
   readonly summary: string;
   readonly method: string;
@@ -33,6 +37,8 @@ export interface ScenarioReport {
   readonly runs: number;
   /** Made to see that everything works: not a measurement. */
   readonly quick: boolean;
+  /** Restricted to these by --peer: kept, but no part of the published report. */
+  readonly only?: readonly string[];
   readonly machine: Machine;
   readonly ceiling: readonly Ceiling[];
   readonly peers: readonly PeerReport[];

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { drawChart } from './chart.ts';
-import { type ScenarioReport, toJson } from './results.ts';
+import { REPORT_FORMAT, type ScenarioReport, toJson } from './results.ts';
 
 const RESULTS = 'bench/results';
 const QUICK_RESULTS = 'dist.quick';
@@ -17,8 +17,13 @@ export function folderOf({ startedAt, quick }: ScenarioReport): string {
   return join(quick ? QUICK_RESULTS : RESULTS, startedAt.slice(0, 10));
 }
 
-export function chartName({ scenario }: ScenarioReport, n: number): string {
-  return `${scenario}-${n + 1}.svg`;
+/** The file names of a report without their ending. A run of some peers must not stand in for one of all. */
+function stemOf({ scenario, only }: ScenarioReport): string {
+  return only ? `${scenario}.${only.join('+')}` : scenario;
+}
+
+export function chartName(report: ScenarioReport, n: number): string {
+  return `${stemOf(report)}-${n + 1}.svg`;
 }
 
 /** Returns the path of the JSON. */
@@ -29,7 +34,7 @@ export async function saveReport(report: ScenarioReport): Promise<string> {
     const svg = await drawChart(report.rows, chart);
     if (svg !== undefined) writeFileSync(join(folder, chartName(report, n)), svg);
   }
-  const path = join(folder, `${report.scenario}.json`);
+  const path = join(folder, `${stemOf(report)}.json`);
   writeFileSync(path, toJson(report));
   // Results are committed, so they follow the layout that the checks ask of every JSON file.
   if (existsSync(FORMATTER))
@@ -37,7 +42,7 @@ export async function saveReport(report: ScenarioReport): Promise<string> {
   return path;
 }
 
-/** The newest report of each scenario. */
+/** The newest report of each scenario over all peers. */
 export function loadReports(root = RESULTS): ScenarioReport[] {
   const newest = new Map<string, ScenarioReport>();
   if (!existsSync(root)) return [];
@@ -45,7 +50,7 @@ export function loadReports(root = RESULTS): ScenarioReport[] {
     for (const name of readdirSync(join(root, folder))) {
       if (!name.endsWith('.json')) continue;
       const report = JSON.parse(readFileSync(join(root, folder, name), 'utf8')) as ScenarioReport;
-      newest.set(report.scenario, report);
+      if (report.format === REPORT_FORMAT && !report.only) newest.set(report.scenario, report);
     }
   }
   return [...newest.values()];

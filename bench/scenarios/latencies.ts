@@ -16,7 +16,7 @@ export class Latencies {
   }
 
   /** `p50 0.31 ms  p95 0.52 ms  p99 0.90 ms  max 3.10 ms  (n 500)` */
-  toString(): string {
+  text(): string {
     const ms = (microseconds: number) => `${(microseconds / 1000).toFixed(2)} ms`;
     const at = (percentile: number) => `p${percentile} ${ms(this.#histogram.percentile(percentile))}`;
     return `${at(50)}  ${at(95)}  ${at(99)}  max ${ms(this.#histogram.max)}  (n ${this.count})`;

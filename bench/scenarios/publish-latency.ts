@@ -25,7 +25,7 @@ export async function publishLatency(): Promise<void> {
     });
     await reader.find((frame) => frame.type === 'message' && frame['data'] === PER_SECOND * SECONDS - 1);
     console.log(`publish -> receipt on another node, ${PER_SECOND}/s for ${SECONDS} s`);
-    console.log(`  receipt  ${received}`);
-    console.log(`  ok       ${acknowledged}`);
+    console.log(`  receipt  ${received.text()}`);
+    console.log(`  ok       ${acknowledged.text()}`);
   });
 }

@@ -24,7 +24,7 @@ export async function stateOperations(): Promise<void> {
         if (reply.type === 'error') throw new Error(`${name} was refused: ${JSON.stringify(reply)}`);
         latencies.since(at);
       });
-      console.log(`  ${name.padEnd(9)} ${latencies}`);
+      console.log(`  ${name.padEnd(9)} ${latencies.text()}`);
     };
     console.log(`state operations, each ${PER_SECOND}/s for ${SECONDS} s, ${CLIENTS} users on 2 nodes`);
     await measured('join', (n) => clientOf(n).join(`room-${Math.floor(n / CLIENTS) % ROOMS}`));

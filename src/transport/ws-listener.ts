@@ -15,6 +15,7 @@ import { closeWith } from '../node/replies.ts';
 import { CLOSE } from '../protocol/codes.ts';
 import { SUBPROTOCOL } from '../protocol/limits.ts';
 import { AddressLimit } from './address-limit.ts';
+import type { AddressOf } from './client-address.ts';
 import { refuseUpgrade, sendRefusal, type UpgradeRefusal } from './upgrade.ts';
 import { WsConnection, type WsConnectionSettings } from './ws-connection.ts';
 import { type HeartbeatSettings, WsHeartbeat } from './ws-heartbeat.ts';
@@ -38,7 +39,7 @@ export interface WsListenerParts {
   readonly logger: Logger;
   readonly opened: (connection: Connection) => ConnectionSink;
   /** Whose connection it is, for the limit per address. Default: the other end of the socket. */
-  readonly addressOf?: (request: IncomingMessage) => string;
+  readonly addressOf?: AddressOf;
   readonly settings: WsListenerSettings;
 }
 

@@ -35,3 +35,11 @@ it('in rooms too big to be listed, everybody ends with the right count and the r
   const totals = await simulated(30, { steps: 120, faults: true, settings });
   expect(totals.messages).toBeGreaterThan(300);
 });
+
+it('clients that stop reading now and then miss nothing either', async () => {
+  const settings = { limitOutboxBytes: 500, ringMessages: 4 };
+  const totals = await simulated(40, { steps: 150, faults: false, stalls: true, settings });
+  expect(totals.resets).toBe(0);
+  const withFaults = await simulated(40, { steps: 150, faults: true, stalls: true, settings });
+  expect(totals.messages + withFaults.messages).toBeGreaterThan(2000);
+});

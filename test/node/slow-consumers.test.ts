@@ -11,7 +11,12 @@ import type { Position } from '../../src/protocol/position.ts';
 import { createFakeStore } from '../support/fake-broker.ts';
 import { createFakeClock, createSeededRandom } from '../support/fake-clock.ts';
 import { createSession, type FakeConnection, subscribe } from '../support/fake-connection.ts';
-import { type Client, createNodeFixture, type FixtureOptions, type NodeFixture } from '../support/node-fixture.ts';
+import {
+  type Client,
+  createNodeFixture,
+  type FixtureOptions,
+  type NodeFixture,
+} from '../support/node-fixture.ts';
 import { createRecordingLogger } from '../support/recording-logger.ts';
 
 const OUTBOX = 2000;
@@ -145,23 +150,26 @@ describe('a member that does not read', () => {
   it.each([
     { historyMessages: 10, ringMessages: 4 },
     { historyMessages: 300, ringMessages: 4 },
-  ])('is told `reset trimmed` and all that is kept where it fell behind that ($historyMessages kept)', async (kept) => {
-    const { slow, bob, fill, settle } = await begin(kept);
-    slow.connection.stuck = true;
-    await fill(kept.historyMessages + 50);
-    const before = slow.connection.seqs('r');
-    slow.connection.take();
-    slow.connection.drain();
-    await settle();
-    await fill(2);
-    expect(before.length).toBeLessThan(10);
-    expect(slow.connection.of('reset')).toMatchObject([{ reason: 'trimmed', seq: 50 }]);
-    expect(slow.connection.seqs('r')).toEqual(upTo(kept.historyMessages + 2, 51));
-    expect(bob.connection.of('reset')).toEqual([]);
-  });
+  ])(
+    'is told `reset trimmed` and all that is kept where it fell behind that ($historyMessages kept)',
+    async (kept) => {
+      const { slow, bob, fill, settle } = await begin(kept);
+      slow.connection.stuck = true;
+      await fill(kept.historyMessages + 50);
+      const before = slow.connection.seqs('r');
+      slow.connection.take();
+      slow.connection.drain();
+      await settle();
+      await fill(2);
+      expect(before.length).toBeLessThan(10);
+      expect(slow.connection.of('reset')).toMatchObject([{ reason: 'trimmed', seq: 50 }]);
+      expect(slow.connection.seqs('r')).toEqual(upTo(kept.historyMessages + 2, 51));
+      expect(bob.connection.of('reset')).toEqual([]);
+    },
+  );
 
   it('gets epoch frames in their place when the store began a new term meanwhile', async () => {
-    const { slow, bob, store, settle, fill } = await begin({ ringMessages: 4 });
+    const { slow, bob, store, settle } = await begin({ ringMessages: 4 });
     const log = new TwoTerms(slow.connection.position('r')?.epoch ?? '', 30);
     Object.assign(store.broker, { read: log.read });
     slow.connection.stuck = true;
@@ -186,7 +194,7 @@ describe('a member that does not read', () => {
   });
 
   it('waits while its room is not whole, and then gets all', async () => {
-    const { slow, bob, store, fill, settle, advance } = await begin();
+    const { slow, bob, store, fill, advance } = await begin();
     slow.connection.stuck = true;
     await fill(FILLING);
     const got = slow.connection.seqs('r').length;
@@ -265,36 +273,41 @@ describe('a member that does not read', () => {
     expect(slow.connection.seqs('r')).toEqual([1]);
   });
 
-  it.each(['full', 'count'])('is told one snapshot for all changes of presence it missed (%s)', async (presence) => {
-    const { slow, bob, advance, hello, settle } = await begin();
-    await slow.join('r', { presence });
-    slow.connection.take();
-    const sip = sipping(slow.connection);
-    slow.connection.queuedBytes = OUTBOX + 1;
-    for (const user of ['ann', 'cid', 'dan']) {
-      await (await hello(user)).join('r');
+  it.each(['full', 'count'])(
+    'is told one snapshot for all changes of presence it missed (%s)',
+    async (presence) => {
+      const { slow, bob, advance, hello, settle } = await begin();
+      await slow.join('r', { presence });
+      slow.connection.take();
+      const sip = sipping(slow.connection);
+      slow.connection.queuedBytes = OUTBOX + 1;
+      for (const user of ['ann', 'cid', 'dan']) {
+        await (await hello(user)).join('r');
+        await advance(200);
+      }
+      expect(slow.connection.of('presence')).toEqual([]);
+      // No longer full, but not drained either: what joins on to a diff that was shed is shed as well.
+      slow.connection.queuedBytes = 10;
+      await (await hello('eve')).join('r');
       await advance(200);
-    }
-    expect(slow.connection.of('presence')).toEqual([]);
-    // No longer full, but not drained either: what joins on to a diff that was shed is shed as well.
-    slow.connection.queuedBytes = 10;
-    await (await hello('eve')).join('r');
-    await advance(200);
-    expect(slow.connection.of('presence')).toEqual([]);
-    sip();
-    await settle();
-    const told = slow.connection.of('presence');
-    expect(told).toHaveLength(1);
-    const { version, count } = await bob.request({ type: 'presence', room: 'r' });
-    expect(told[0]).toMatchObject({ version, count: 6 });
-    expect(count).toBe(6);
-    if (presence === 'full') expect(told[0]?.['members']).toHaveLength(6);
-    else expect(told[0]?.['members']).toBeUndefined();
-    slow.connection.stuck = false;
-    await (await hello('fay')).join('r');
-    await advance(200);
-    expect(slow.connection.of('presence').slice(1)).toMatchObject([presence === 'full' ? { previous: version } : { count: 7 }]);
-  });
+      expect(slow.connection.of('presence')).toEqual([]);
+      sip();
+      await settle();
+      const told = slow.connection.of('presence');
+      expect(told).toHaveLength(1);
+      const { version, count } = await bob.request({ type: 'presence', room: 'r' });
+      expect(told[0]).toMatchObject({ version, count: 6 });
+      expect(count).toBe(6);
+      if (presence === 'full') expect(told[0]?.['members']).toHaveLength(6);
+      else expect(told[0]?.['members']).toBeUndefined();
+      slow.connection.stuck = false;
+      await (await hello('fay')).join('r');
+      await advance(200);
+      expect(slow.connection.of('presence').slice(1)).toMatchObject([
+        presence === 'full' ? { previous: version } : { count: 7 },
+      ]);
+    },
+  );
 
   // PresenceRelay.tellAnew does not seal the window yet.
   it.fails('is told a snapshot that the diffs after it join on to, also in the middle of a window', async () => {
@@ -523,9 +536,16 @@ describe('a member that takes nothing', () => {
   });
 
   it('is closed first where all connections together hold too much: the largest, and no more than needed', async () => {
-    const { slow, bob, hello, advance } = await begin({ limitOutboxTotalBytes: 10_000, limitOutboxStallMs: 0 });
+    const { slow, bob, hello, advance } = await begin({
+      limitOutboxTotalBytes: 10_000,
+      limitOutboxStallMs: 0,
+    });
     const third = await hello('third');
-    for (const [client, bytes] of [[bob, 3000], [slow, 6000], [third, 5000]] as const) {
+    for (const [client, bytes] of [
+      [bob, 3000],
+      [slow, 6000],
+      [third, 5000],
+    ] as const) {
       client.connection.stuck = true;
       client.connection.queuedBytes = bytes;
     }
@@ -620,7 +640,15 @@ function rig(settings: FixtureOptions['settings'] = {}) {
     subscribe(hub, session, 'r');
     const at = relay.stream('r')?.cursor;
     // As the reply to a join would: from here on the connection checks every seq.
-    session.connection.send(JSON.stringify({ type: 'reset', room: 'r', epoch: at?.epoch ?? 'e', seq: at?.seq ?? 0, reason: 'lost' }));
+    session.connection.send(
+      JSON.stringify({
+        type: 'reset',
+        room: 'r',
+        epoch: at?.epoch ?? 'e',
+        seq: at?.seq ?? 0,
+        reason: 'lost',
+      }),
+    );
     return { session, connection: session.connection };
   };
   const publish = async (count: number) => {

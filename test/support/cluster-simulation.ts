@@ -17,6 +17,8 @@ export interface ClusterOptions {
   readonly steps: number;
   /** Faults that may happen; without any, nobody may ever have to ask. */
   readonly faults: boolean;
+  /** Clients stop reading now and then. */
+  readonly stalls?: boolean;
   readonly settings?: Partial<Config>;
 }
 
@@ -42,14 +44,16 @@ export async function simulateCluster(options: ClusterOptions): Promise<ClusterR
 class ClusterSimulation {
   readonly #random: Seeded;
   readonly #faults: boolean;
+  readonly #stalls: boolean;
   readonly #nodes: NodeFixture[];
   readonly #truth = new SharedTruth();
   readonly #clients: FollowingClient[];
   #published = 0;
 
-  constructor({ seed, faults, settings = {} }: ClusterOptions) {
+  constructor({ seed, faults, stalls = false, settings = {} }: ClusterOptions) {
     this.#random = new Seeded(seed);
     this.#faults = faults;
+    this.#stalls = stalls;
     const first = createNodeFixture({ settings, shareable: true, seed });
     this.#nodes = [first, createNodeFixture({ settings, beside: first })];
     // Two clients of each user: tabs.
@@ -67,9 +71,10 @@ class ClusterSimulation {
     const room = random.pick(ROOMS);
     const kind = random.between(0, 99);
     if (!client.isConnected) client.connect(random.pick(this.#nodes));
+    else if (this.#stalls && random.chance(0.15)) random.pick([() => client.stall(), () => client.read()])();
     else if (kind < 25) this.#join(client, room);
     else if (kind < 32) client.leave(room);
-    else if (kind < 40) client.drop();
+    else if (kind < 40) this.#drop(client);
     else if (kind < 62) client.publish(room, (this.#published += 1));
     else if (kind < 72) client.state(room, { n: random.between(1, 3) });
     else if (kind < 88 || !this.#faults) await this.#pass(random.pick([1, 10, 60, 150, 1000, 6000]));
@@ -81,6 +86,7 @@ class ClusterSimulation {
 
   async finish(): Promise<void> {
     for (const node of this.#nodes) this.#heal(node);
+    for (const client of this.#clients) client.read();
     await this.#pass(100);
     for (const { store } of this.#nodes) store.rebuild();
     // Longer than the hold, the settling after an outage and the look at the heads of silent rooms.
@@ -90,6 +96,11 @@ class ClusterSimulation {
     for (const room of ROOMS) await this.#checkRoom(room);
     const broken = [...this.#clients.flatMap((client) => client.violations), ...this.#nodes.flatMap((n) => n.violations())];
     if (broken.length > 0) throw new Error(broken.slice(0, 5).join('\n'));
+  }
+
+  #drop(client: FollowingClient): void {
+    client.look();
+    client.drop();
   }
 
   #join(client: FollowingClient, room: string): void {

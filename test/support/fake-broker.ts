@@ -75,6 +75,8 @@ class Front implements FakeStore {
   #node: BrokerEvents | undefined;
   #presenceEvents: PresenceEvents | undefined;
   #status: BrokerStatus = 'up';
+  /** Per reconciliation under way: whom the node held since it was called. */
+  readonly #reconciling = new Set<Set<string>>();
   #delayed: { readonly tell: () => void; readonly canVanish: boolean }[] | undefined;
 
   constructor(options: FakeStoreOptions) {
@@ -253,10 +255,12 @@ class Front implements FakeStore {
         this.#presenceEvents = events;
       },
       stop: () => this.#inner.presence.stop(),
-      hold: (room, user, state, stated) =>
-        this.#call('hold', [room, user, state, stated], () =>
+      hold: (room, user, state, stated) => {
+        for (const held of this.#reconciling) held.add(`${room} ${user}`);
+        return this.#call('hold', [room, user, state, stated], () =>
           this.#inner.presence.hold(room, user, state, stated),
-        ),
+        );
+      },
       drop: (room, user, reason) =>
         this.#call('drop', [room, user, reason], () => this.#inner.presence.drop(room, user, reason)),
       snapshot: (room, limit) =>
@@ -266,8 +270,20 @@ class Front implements FakeStore {
         this.calls.push(`countConnections ${user}`);
         return this.#status === 'down' ? count : this.#inner.presence.countConnections(user, count);
       },
-      reconcile: (room, users) =>
-        this.#call('reconcile', [room, users], () => this.#inner.presence.reconcile(room, users)),
+      reconcile: async (room, users) => {
+        // As in Redis: who is held while it works is no stranger, however late it is.
+        const held = new Set<string>();
+        this.#reconciling.add(held);
+        try {
+          await this.#call('reconcile', [room, users], () => {
+            const since = [...held].filter((name) => name.startsWith(`${room} `));
+            const present = [...users, ...since.map((name) => name.slice(room.length + 1))];
+            return this.#inner.presence.reconcile(room, new Set(present));
+          });
+        } finally {
+          this.#reconciling.delete(held);
+        }
+      },
     };
   }
 }

@@ -67,6 +67,14 @@ export class FakeConnection implements Connection {
     for (const then of this.#waiting.splice(0)) then();
   }
 
+  /** The socket is gone: nobody waits for it any more. */
+  gone(): void {
+    this.closedWith ??= { code: 1006, reason: '' };
+    this.stuck = false;
+    this.queuedBytes = 0;
+    for (const then of this.#waiting.splice(0)) then();
+  }
+
   close(code: number, reason: string): void {
     this.closedWith ??= { code, reason };
   }

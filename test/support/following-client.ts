@@ -72,11 +72,20 @@ export class FollowingClient {
   }
 
   drop(): void {
-    this.look();
     for (const [room, { position }] of this.rooms) this.#left.set(room, position);
     this.rooms.clear();
     this.#client?.drop();
     this.#client = undefined;
+  }
+
+  /** Stops reading: what it is sent stays in the queue of its connection. */
+  stall(): void {
+    if (this.#client) this.#client.connection.stuck = true;
+  }
+
+  /** Reads on. */
+  read(): void {
+    this.#client?.connection.drain();
   }
 
   join(room: string, mode: string, options: { resume: boolean; state?: object }): void {
@@ -106,6 +115,7 @@ export class FollowingClient {
       const frame = frames[this.#read++];
       if (frame) this.#follow(frame);
     }
+    if (client.connection.closedWith) this.drop();
   }
 
   #say(frame: object, asked: Asked): void {

@@ -78,6 +78,7 @@ export class Client {
   /** The socket is gone, however it went. */
   drop(): void {
     this.#dispatcher.closed();
+    this.connection.gone();
   }
 }
 

@@ -30,7 +30,7 @@ function leave(socket) {
     members.delete(socket);
     if (members.size > 0) continue;
     rooms.delete(room);
-    subscriber.unsubscribe(room);
+    void subscriber.unsubscribe(room);
   }
 }
 
@@ -46,9 +46,12 @@ server.on('connection', (socket) => {
   socket.rooms = new Set();
   socket.on('message', (text) => {
     const frame = JSON.parse(text);
-    if (frame.type === 'join') join(socket, frame.room);
+    if (frame.type === 'join') void join(socket, frame.room);
     else if (frame.type === 'publish') {
-      publisher.publish(frame.room, JSON.stringify({ type: 'message', room: frame.room, data: frame.data }));
+      void publisher.publish(
+        frame.room,
+        JSON.stringify({ type: 'message', room: frame.room, data: frame.data }),
+      );
     }
   });
   socket.on('close', () => leave(socket));

@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import { mergeTimes, newTimes, packTimes, percentileMs, record } from '../../bench/generator/histogram.ts';
+import { pace } from '../../bench/generator/pacer.ts';
+import { Rows } from '../../bench/report/results.ts';
+import { median, medians } from '../../bench/report/statistics.ts';
+import { formatNumber, markdownTable, textTable } from '../../bench/report/table.ts';
+
+describe('medians', () => {
+  it('take the middle, or the mean of the two in the middle, and leave out what was not measured', () => {
+    expect(median([3, 1, 2])).toBe(2);
+    expect(median([4, 1, 2, 3])).toBe(2.5);
+    expect(median([Number.NaN, 5])).toBe(5);
+    expect(median([])).toBeNaN();
+  });
+
+  it('are taken of each figure by itself', () => {
+    expect(medians([{ a: 1, b: 9 }, { a: 2, b: 8 }, { a: 3 }])).toEqual({ a: 2, b: 8.5 });
+  });
+});
+
+describe('histograms', () => {
+  it('of several processes are one distribution, not an average of percentiles', () => {
+    const fast = newTimes();
+    const slow = newTimes();
+    for (let n = 0; n < 99; n += 1) record(fast, 1000);
+    record(slow, 500_000);
+    const all = mergeTimes([packTimes(fast), packTimes(slow), packTimes(newTimes())]);
+    expect(all.totalCount).toBe(100);
+    expect(percentileMs(all, 50)).toBeCloseTo(1, 1);
+    expect(percentileMs(all, 100)).toBeCloseTo(500, -1);
+  });
+
+  it('hold what is out of their range at its edge, and say NaN where there is nothing', () => {
+    const times = newTimes();
+    expect(percentileMs(times, 99)).toBeNaN();
+    record(times, -5);
+    record(times, 1e12);
+    expect(times.totalCount).toBe(2);
+  });
+});
+
+describe('pacing', () => {
+  it('hands over every message once, in order, at the rate asked for', async () => {
+    const seen: number[] = [];
+    const { fromUs, toUs } = await pace(1000, 100, (n, count) => {
+      for (let k = n; k < n + count; k += 1) seen.push(k);
+    });
+    expect(seen).toEqual(Array.from({ length: 100 }, (_, n) => n));
+    expect((toUs - fromUs) / 1000).toBeGreaterThanOrEqual(98);
+  });
+});
+
+describe('rows', () => {
+  const rows = new Rows();
+  rows.add('b', { setting: { rate: 1 }, figures: { x: 1 } });
+  rows.add('a', { setting: { rate: 1 }, figures: { x: 1000.5 }, note: 'once' });
+  rows.add('a', { setting: { rate: 1 }, figures: { x: 3000.5 }, note: 'once' });
+  rows.add('a', { setting: { rate: 2 }, figures: { x: Number.NaN } });
+  const finished = rows.finish(['a', 'b']);
+
+  it('gather the runs of one peer in one setting', () => {
+    expect(finished.map(({ peer, setting, median: m }) => [peer, setting['rate'], m['x']])).toEqual([
+      ['a', 1, 2000.5],
+      ['a', 2, Number.NaN],
+      ['b', 1, 1],
+    ]);
+    expect(finished[0]?.notes).toEqual(['once']);
+  });
+
+  const columns = [
+    { key: 'rate', title: 'rate', digits: 0 },
+    { key: 'x', title: 'x', digits: 1 },
+  ];
+
+  it('are shown side by side', () => {
+    expect(textTable(finished, columns)).toBe(
+      ['peer  rate        x', 'a        1  2,000.5', 'a        2        –', 'b        1      1.0'].join('\n'),
+    );
+    expect(markdownTable(finished, columns)).toContain('| a | 1 | 2,000.5 |');
+  });
+
+  it('show a number as one and a word as it is', () => {
+    expect(formatNumber(1_234_567.89, 0)).toBe('1,234,568');
+    expect(formatNumber('direct', 2)).toBe('direct');
+    expect(formatNumber(undefined, 2)).toBe('–');
+  });
+});
