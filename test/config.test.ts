@@ -206,6 +206,8 @@ describe('mistakes', () => {
     [{ PRESENCE_HOLD_MS: '10001' }, 'LEASE_MS'],
     [{ LIMIT_PUBLISH_BURST: '999' }, 'LIMIT_PUBLISH_PER_SECOND'],
     [{ LIMIT_JOINS_BURST: '199' }, 'LIMIT_JOINS_PER_SECOND'],
+    [{ TRUSTED_PROXIES: '10.0.0.5/33' }, 'TRUSTED_PROXIES'],
+    [{ TRUSTED_PROXIES: '10.0.0' }, 'TRUSTED_PROXIES'],
     [{ LIMIT_OUTBOX_MAX_BYTES: '1000' }, 'LIMIT_OUTBOX_BYTES'],
     [{ RING_BYTES_TOTAL: '2048' }, 'RING_BYTES'],
     [{ SYNC_BYTES_TOTAL: '2048' }, 'SYNC_BYTES'],
@@ -321,7 +323,7 @@ describe('the generated table', () => {
   it('lists every setting once with its flag and default', () => {
     const text = configTable();
     for (const s of settings) expect(text.split(`| \`${s.env}\` | \`${s.flag}\` |`)).toHaveLength(2);
-    expect(text).toContain('| `LIMIT_OUTBOX_MAX_BYTES` | `--limit-outbox-max-bytes` | `1048576` (1 MiB) |');
+    expect(text).toContain('| `RING_BYTES` | `--ring-bytes` | `1048576` (1 MiB) |');
     expect(text.endsWith('\n')).toBe(true);
   });
 });

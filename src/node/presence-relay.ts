@@ -148,9 +148,11 @@ export class PresenceRelay {
   tellAnew(subscription: Subscription): void {
     subscription.missedPresence = false;
     const { session, room, presence } = subscription;
-    const { version, members, count } = this.#rooms.get(room)?.replica.view ?? { version: 0, count: 0 };
+    const replica = this.#rooms.get(room)?.replica;
     // Not to be trusted just now: a snapshot for all is on its way.
-    if (version === 0) return;
+    if (replica?.version === undefined) return;
+    replica.seal();
+    const { version, members, count } = replica.view;
     const listed = presence === 'full' && members !== undefined;
     const frame = listed
       ? presenceSnapshotFrame(room, version, count, members)

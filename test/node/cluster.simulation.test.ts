@@ -39,7 +39,7 @@ it('in rooms too big to be listed, everybody ends with the right count and the r
 it('clients that stop reading now and then miss nothing either', async () => {
   const settings = { limitOutboxBytes: 500, ringMessages: 4 };
   const totals = await simulated(40, { steps: 150, faults: false, stalls: true, settings });
-  expect(totals.resets).toBe(0);
+  expect(totals).toMatchObject({ asks: 0, resets: 0 });
   const withFaults = await simulated(40, { steps: 150, faults: true, stalls: true, settings });
-  expect(totals.messages + withFaults.messages).toBeGreaterThan(2000);
+  expect(totals.messages + withFaults.messages).toBeGreaterThan(1000);
 });

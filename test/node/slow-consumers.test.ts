@@ -309,8 +309,7 @@ describe('a member that does not read', () => {
     },
   );
 
-  // PresenceRelay.tellAnew does not seal the window yet.
-  it.fails('is told a snapshot that the diffs after it join on to, also in the middle of a window', async () => {
+  it('is told a snapshot that the diffs after it join on to, also in the middle of a window', async () => {
     const { slow, bob, advance, settle } = await begin();
     const change = (n: number) => bob.request({ type: 'state', room: 'r', state: { n } });
     slow.connection.take();

@@ -90,7 +90,10 @@ class ClusterSimulation {
     await this.#pass(100);
     for (const { store } of this.#nodes) store.rebuild();
     // Longer than the hold, the settling after an outage and the look at the heads of silent rooms.
-    for (let second = 0; second < 90; second += 1) await this.#pass(1000);
+    for (let second = 0; second < 90; second += 1) {
+      await this.#pass(1000);
+      this.#look();
+    }
     await this.#settle();
     this.#look();
     for (const room of ROOMS) await this.#checkRoom(room);
