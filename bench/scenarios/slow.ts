@@ -5,12 +5,12 @@ import { measureRate } from './rate.ts';
 import type { Figures, Measured, Scenario, ScenarioSettings } from './scenario.ts';
 import { type Session, withPeer } from './session.ts';
 
-const MEMBERS = 200;
+const MEMBERS = 150;
 const SLOW = 50;
 const PUBLISHERS = 4;
 const PER_SECOND = 500;
 /** Large, because the kernel alone takes several megabytes for a reader that sleeps. */
-const PAYLOAD_BYTES = 2000;
+const PAYLOAD_BYTES = 4000;
 /** Under the ten seconds without progress after which roomcast closes a connection. */
 const PAUSED_SECONDS = 9;
 const AFTER_SECONDS = 3;
@@ -20,8 +20,8 @@ const LEFT_BEHIND_MS = 500;
 async function* measure(session: Session, { quick, say }: ScenarioSettings): AsyncGenerator<Measured> {
   const { load, peer, running, serverPids } = session;
   const plan = { rooms: 1, members: MEMBERS, publishers: PUBLISHERS };
-  // Half of the members are read closely: the slow ones, and as many of those who must not suffer.
-  await load.connect(peer.name, running.nodes, plan, { sampleEvery: 2 });
+  // All are read closely: the slow ones, and those who must not suffer.
+  await load.connect(peer.name, running.nodes, plan, { sampleEvery: 1 });
   const order = { perSecond: PER_SECOND, payloadBytes: PAYLOAD_BYTES, warmupSeconds: quick ? 1 : 3 };
   const seconds = quick ? 4 : PAUSED_SECONDS;
   const before = await measureRate(session, { ...order, seconds });

@@ -174,6 +174,38 @@ export class PresenceReplica {
   }
 }
 
+/**
+ * The segments of a window for those who were there before it: cut where an order
+ * must be kept, but not where a joiner was given a version in between. Without
+ * this, a storm of joins is one frame per join for everybody.
+ */
+export function merged(segments: readonly PresenceSegment[]): readonly PresenceSegment[] {
+  const whole: PresenceSegment[] = [];
+  for (const next of segments) {
+    const last = whole[whole.length - 1];
+    if (last && !keepsOrder(last, next)) absorb(last, next);
+    else {
+      const { joined, left, updated } = next;
+      whole.push({ ...next, joined: new Map(joined), left: new Map(left), updated: new Map(updated) });
+    }
+  }
+  return whole;
+}
+
+function keepsOrder(last: PresenceSegment, next: PresenceSegment): boolean {
+  const came = [...next.joined.keys(), ...next.updated.keys()];
+  if (came.some((user) => last.left.has(user))) return true;
+  return [...next.left.keys()].some((user) => last.joined.has(user) || last.updated.has(user));
+}
+
+function absorb(last: PresenceSegment, next: PresenceSegment): void {
+  last.version = next.version;
+  last.count = next.count;
+  for (const [user, member] of next.joined) last.joined.set(user, member);
+  for (const [user, reason] of next.left) last.left.set(user, reason);
+  for (const [user, member] of next.updated) last.updated.set(user, member);
+}
+
 function dependsOn(segment: PresenceSegment, change: PresenceChange): boolean {
   if (change.kind === 'joined') return segment.left.has(change.member.user);
   if (change.kind === 'updated') return segment.left.has(change.member.user);

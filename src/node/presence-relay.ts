@@ -13,10 +13,10 @@ import { textFrame } from '../core/frame.ts';
 import type { Hub } from '../core/hub.ts';
 import type { Logger } from '../core/logger.ts';
 import type { PresenceChange, PresenceSnapshot } from '../core/member.ts';
-import { PresenceReplica, type PresenceSegment, type ReplicaLimits } from '../core/presence-replica.ts';
+import { merged, PresenceReplica, type PresenceSegment, type ReplicaLimits } from '../core/presence-replica.ts';
 import type { Session, Subscription } from '../core/session.ts';
 import { presenceCountFrame, presenceDiffFrame, presenceSnapshotFrame } from '../protocol/encode.ts';
-import type { FanOut } from './fan-out.ts';
+import type { Audience, FanOut } from './fan-out.ts';
 
 export interface PresenceRelaySettings extends ReplicaLimits {
   readonly presenceWindowMs: number;
@@ -262,23 +262,37 @@ export class PresenceRelay {
   #tellWindow(room: string, followed: Followed): void {
     followed.window?.cancel();
     followed.window = undefined;
-    for (const segment of followed.replica.takeWindow()) {
-      if (this.#hub.members(room).size === 0) continue;
-      this.#tellSegment(room, segment, followed.replica.view.members === undefined);
+    const segments = followed.replica.takeWindow();
+    const [first] = segments;
+    if (!first || this.#hub.members(room).size === 0) return;
+    const counting = followed.replica.view.members === undefined;
+    const joinsOn = (segment: PresenceSegment, member: Subscription) => segment.version >= member.presenceFrom;
+    const whole = merged(segments);
+    if (whole.length === segments.length) {
+      for (const segment of segments) {
+        this.#tellSegment(room, segment, counting, (member) => joinsOn(segment, member));
+      }
+      return;
+    }
+    // Who joined within the window was given a version within it, and goes on from there.
+    const before = ({ presenceFrom }: Subscription) => presenceFrom <= first.previous;
+    for (const segment of whole) this.#tellSegment(room, segment, counting, before);
+    for (const segment of segments) {
+      this.#tellSegment(room, segment, counting, (member) => !before(member) && joinsOn(segment, member));
     }
   }
 
-  #tellSegment(room: string, segment: PresenceSegment, counting: boolean): void {
+  #tellSegment(room: string, segment: PresenceSegment, counting: boolean, audience: Audience): void {
     const count = textFrame(presenceCountFrame(room, segment.version, segment.count));
     const diff = counting ? count : textFrame(presenceDiffFrame(room, segment));
     this.#fanOut.append(room, diff, {
       presence: true,
-      audience: (member) => member.presence === 'full' && segment.version >= member.presenceFrom,
+      audience: (member) => member.presence === 'full' && audience(member),
     });
     if (segment.joined.size === 0 && segment.left.size === 0) return;
     this.#fanOut.append(room, count, {
       presence: true,
-      audience: (member) => member.presence === 'count' && segment.version >= member.presenceFrom,
+      audience: (member) => member.presence === 'count' && audience(member),
     });
   }
 

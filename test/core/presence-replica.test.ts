@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { LeftReason, Member, PresenceChange, PresenceSnapshot } from '../../src/core/member.ts';
-import { PresenceReplica, type PresenceSegment } from '../../src/core/presence-replica.ts';
+import { merged, PresenceReplica, type PresenceSegment } from '../../src/core/presence-replica.ts';
 import { applyPresence, type PresenceMember, type PresenceView } from '../../src/protocol/presence-view.ts';
 
 const LIMITS = { limitPresenceMembers: 1000, limitPresenceResume: 900 };
@@ -177,6 +177,39 @@ describe('a window', () => {
   });
 });
 
+describe('a window in which somebody joined through this node', () => {
+  function sealedEach(...changes: PresenceChange[]): readonly PresenceSegment[] {
+    const replica = loaded(0, 'old');
+    for (const change of changes) {
+      replica.apply(change);
+      replica.seal();
+    }
+    return replica.takeWindow();
+  }
+
+  it('is one segment for those who were there before', () => {
+    const segments = sealedEach(joined(0, 'a'), joined(1, 'b'), updated(2, 'a', '{"x":1}'), left(3, ['old']));
+    expect(segments).toHaveLength(4);
+    expect(shown(merged(segments))).toEqual([
+      { from: 0, to: 4, count: 2, joined: ['a', 'b'], left: ['old'], updated: ['a'] },
+    ]);
+    // The segments of the joiners are left as they were.
+    expect(shown(segments)[0]).toEqual({ from: 0, to: 1, count: 2, joined: ['a'], left: [], updated: [] });
+  });
+
+  it.each([
+    ['joined and left', [joined(0, 'a'), left(1, ['a'])]],
+    ['left and joined', [left(0, ['old']), joined(1, 'old')]],
+    ['updated and left', [updated(0, 'old', '{"x":1}'), left(1, ['old'])]],
+  ])('is cut where the order counts: %s', (_, changes) => {
+    expect(shown(merged(sealedEach(...changes)))).toEqual(shown(sealedEach(...changes)));
+  });
+
+  it('of nothing is nothing', () => {
+    expect(merged([])).toEqual([]);
+  });
+});
+
 describe('a big room', () => {
   const small = { limitPresenceMembers: 3, limitPresenceResume: 1 };
 
@@ -234,13 +267,14 @@ describe('a client that follows the segments', () => {
       { weight: 1, arbitrary: fc.constantFrom('window' as const, 'seal' as const) },
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 80 }), fc.boolean(), (steps, wholly) => {
         const replica = loaded(0);
         const present = new Map<string, string>();
         let view = { version: 0, count: 0, members: new Map() } as PresenceView | 'ask';
         const histories = new Map<string, string>();
         const follow = () => {
-          for (const segment of replica.takeWindow()) {
+          const segments = replica.takeWindow();
+          for (const segment of wholly ? merged(segments) : segments) {
             if (view === 'ask') break;
             for (const user of segment.left.keys()) histories.set(user, `${histories.get(user) ?? ''}-`);
             for (const user of segment.joined.keys()) histories.set(user, `${histories.get(user) ?? ''}+`);

@@ -74,6 +74,18 @@ describe('the interest of a node in a room', () => {
     expect(store.calls).toEqual(['subscribe r']);
   });
 
+  it('that comes back in the very turn in which the linger ends is not forgotten', async () => {
+    const { store, interest, clock, followed } = begin();
+    await interest.acquire('r');
+    interest.release('r');
+    // The end of the linger is under way, and waits for its turn.
+    clock.advance(10_000);
+    await interest.acquire('r');
+    await settle();
+    expect([store.heard.has('r'), followed.has('r')]).toEqual([true, true]);
+    expect(interest.size).toBe(1);
+  });
+
   it('that comes back while the room is unsubscribed waits for that, and subscribes anew', async () => {
     const { store, interest, clock, log } = begin();
     const gone = gate();

@@ -235,6 +235,46 @@ describe('a join with a position', () => {
     expect((await ann.request({ type: 'presence', room: 'r' }))['count']).toBe(1);
   });
 
+  it('behind a store that is ahead of this node gets what this node was at, and the rest as messages', async () => {
+    const { hello, store, settle } = begin({ ringMessages: 0 });
+    const ann = await hello('ann');
+    const { epoch } = await ann.join('r');
+    await published(store, 'r', 3);
+    const bob = await hello('bob');
+    await bob.join('r', { presence: 'none' });
+    store.delayEvents();
+    await published(store, 'r', 2);
+    expect(await bob.join('r', { since: { epoch, seq: 1 } })).toMatchObject({
+      recovered: true,
+      seq: 3,
+      messages: [{ seq: 2 }, { seq: 3 }],
+    });
+    bob.connection.take();
+    store.deliver();
+    await settle();
+    expect(bob.connection.seqs('r')).toEqual([4, 5]);
+  });
+
+  it('is not given messages of a term that this node does not know under the name of one that it does', async () => {
+    // The store lost 4 and 5 of the old term and gave the numbers again; this node has not heard of it yet.
+    const { hello, store, advance } = begin({ ringMessages: 0 });
+    const ann = await hello('ann');
+    const { epoch } = await ann.join('r');
+    await published(store, 'r', 5);
+    const bob = await hello('bob');
+    store.broker.read = async () => ({
+      verdict: 'ok',
+      epoch: 'e.new',
+      top: 5,
+      entries: [4, 5].map((seq) => ({ seq, ts: 0, body: body(`new ${seq}`) })),
+      terms: [{ epoch: 'e.new', start: 4 }],
+      presenceVersion: 0,
+    });
+    bob.say({ type: 'join', id: 'j', room: 'r', since: { epoch, seq: 3 } });
+    await advance(5_000);
+    expect(bob.connection.reply('j')).toMatchObject({ type: 'error', code: 'unavailable' });
+  });
+
   it('crossing a term of the store gets the messages of both, under the newest epoch', async () => {
     const { hello, store } = begin();
     const ann = await hello('ann');

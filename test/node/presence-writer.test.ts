@@ -170,6 +170,19 @@ describe('a write that fails', () => {
     expect(asked()).toEqual(Array.from({ length: 5 }, () => 'hold r ann {"a":1} stated'));
   });
 
+  it('is still waited for by who comes meanwhile: nobody is told of a user whom the store does not have', async () => {
+    writer.enter('r', 'ann', undefined).catch(() => undefined);
+    await answer(0, unknown);
+    let told = false;
+    void writer.enter('r', 'ann', undefined).then(() => {
+      told = true;
+    });
+    await settle();
+    expect([told, writes.length]).toEqual([false, 2]);
+    await answer(1);
+    expect(told).toBe(true);
+  });
+
   it('is written again as it is wished then, not as it was', async () => {
     writer.enter('r', 'ann', undefined).catch(() => undefined);
     await answer(0, unknown);

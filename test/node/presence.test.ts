@@ -72,6 +72,31 @@ describe('who joins and leaves', () => {
     expect(told(ann)).toEqual([{ count: 4, joined: ['b', 'c', 'd'] }]);
   });
 
+  it('is told in one frame also where they join through the same node', async () => {
+    // Each joiner is given a version within the window, and what comes after joins on to that.
+    const { hello, advance } = begin();
+    const ann = await hello('ann');
+    await ann.join('r');
+    await advance(200);
+    told(ann);
+    const joiners = new Map<Client, unknown>();
+    for (const user of ['b', 'c', 'd']) {
+      const client = await hello(user);
+      joiners.set(client, (await client.join('r'))['version']);
+    }
+    await advance(200);
+    expect(told(ann)).toEqual([{ count: 4, joined: ['b', 'c', 'd'] }]);
+    for (const [client, given] of joiners) {
+      let version = given;
+      for (const frame of client.connection.of('presence', 'r')) {
+        if (frame['version'] === version) continue;
+        expect(frame['previous']).toBe(version);
+        version = frame['version'];
+      }
+      expect(version).toBe([...joiners.values()].at(-1));
+    }
+  });
+
   it('is one member, however many connections the user has on however many nodes', async () => {
     const [one, two] = beginTwo();
     const watcher = await one.hello('watcher');
@@ -346,6 +371,24 @@ describe('changes that were missed', () => {
     one.store.relink();
     await one.advance(200);
     expect(told(ann)).toEqual([{ count: 2, members: ['ann', 'cid'] }]);
+  });
+
+  it('do not hide what was heard before: the open window is told first', async () => {
+    const [one, two] = beginTwo();
+    const ann = await one.hello('ann');
+    await ann.join('r');
+    await one.advance(200);
+    told(ann);
+    const bob = await two.hello('bob');
+    await bob.join('r');
+    bob.say({ type: 'leave', room: 'r' });
+    await one.settle();
+    one.store.loseLink();
+    await one.settle();
+    expect(told(ann)).toEqual([
+      { count: 2, joined: ['bob'] },
+      { count: 1, left: ['bob left'] },
+    ]);
   });
 
   it('are told where a snapshot was being read when the link was lost', async () => {

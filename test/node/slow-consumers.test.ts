@@ -99,6 +99,20 @@ describe('a member that does not read', () => {
     expect(slow.connection.messages('r')).toEqual(bob.connection.messages('r'));
   });
 
+  it('gets once what was heard but not yet written when it drained', async () => {
+    const { slow, bob, fill, settle, store } = await begin();
+    slow.connection.stuck = true;
+    await fill(8);
+    const { epoch } = bob.connection.position('r') ?? { epoch: '' };
+    const body = Buffer.from('"from":{"user":"eve","connection":"c"},"data":1}');
+    store.events.message('r', epoch, { seq: 9, ts: 1, body });
+    slow.connection.drain();
+    // It is at the end of the ring before the turn ends in which the others are written to.
+    for (let n = 0; n < 20; n += 1) await Promise.resolve();
+    await settle();
+    for (const { connection } of [slow, bob]) expect(connection.seqs('r')).toEqual(upTo(9));
+  });
+
   it('gets it from the store where the ring no longer reaches back', async () => {
     const { slow, fill, settle, store } = await begin({ ringMessages: 4 });
     slow.connection.stuck = true;
