@@ -27,6 +27,8 @@ export interface Appended {
 export interface FanOutSettings {
   /** Queued bytes above which a connection is passed over; 0 = never. */
   readonly limitOutboxBytes: number;
+  /** Queued bytes above which it is closed; 0 = never. */
+  readonly limitOutboxMaxBytes: number;
 }
 
 /** What happens to members whose connection is full. */
@@ -146,7 +148,9 @@ export class FanOut {
     if (queued.some((item) => item.audience)) this.#writeSelected(queued, members);
     else {
       const frames = joined(queued);
-      for (const member of members) if (this.#takes(member, queued)) member.session.connection.write(frames);
+      for (const member of members) {
+        if (this.#takes(member, queued, frames.length)) member.session.connection.write(frames);
+      }
     }
   }
 
@@ -158,7 +162,8 @@ export class FanOut {
       const chosen = queued.filter(
         (item) => (!item.audience || item.audience(member)) && !(item.presence && member.missedPresence),
       );
-      if (chosen.length === 0 || !this.#takes(member, chosen)) continue;
+      const bytes = chosen.reduce((sum, item) => sum + item.frame.length, 0);
+      if (chosen.length === 0 || !this.#takes(member, chosen, bytes)) continue;
       const key = chosen.length === queued.length ? 'all' : chosen.map((item) => queued.indexOf(item)).join();
       let frames = selections.get(key);
       if (!frames) {
@@ -170,9 +175,12 @@ export class FanOut {
   }
 
   /** False for a slow consumer: what it is passed over with is remembered, never silently lost. */
-  #takes(member: Subscription, items: readonly Queued[]): boolean {
-    const { limitOutboxBytes } = this.#settings;
-    const full = limitOutboxBytes > 0 && member.session.connection.queuedBytes > limitOutboxBytes;
+  #takes(member: Subscription, items: readonly Queued[], bytes: number): boolean {
+    const { limitOutboxBytes, limitOutboxMaxBytes } = this.#settings;
+    // All that was said during an outage may come in one turn: written at once it would close every member.
+    const tooMuch = limitOutboxMaxBytes > 0 && bytes > limitOutboxMaxBytes / 2;
+    const full =
+      limitOutboxBytes > 0 && (tooMuch || member.session.connection.queuedBytes > limitOutboxBytes);
     if (!full && !member.behind) return true;
     if (items.some((item) => item.presence)) this.#slow?.missedPresence(member);
     if (member.behind) return false;

@@ -47,7 +47,7 @@ export class LinkStatus {
     for (const { session } of this.#hub.members(room)) this.#tellUpIfHealed(session);
   }
 
-  /** Called every few seconds: who was behind when the room was healed has caught up meanwhile, and no room tells. */
+  /** Called every second: who was behind when the room was healed has caught up meanwhile, and no room tells. */
   sweep(): void {
     if (!this.isUp) return;
     for (const session of this.#hub.sessions()) this.#tellUpIfHealed(session);

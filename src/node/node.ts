@@ -13,7 +13,7 @@ import type { Access } from './access.ts';
 import { CatchUp, type CatchUpSettings } from './catch-up.ts';
 import { Dispatcher, type DispatchParts, type DispatchSettings } from './dispatch.ts';
 import { type DrainSettings, drain } from './drain.ts';
-import { FanOut } from './fan-out.ts';
+import { FanOut, type FanOutSettings } from './fan-out.ts';
 import { goodbye, type HelloParts, type HelloSettings, hello } from './hello.ts';
 import { type InterestSettings, RoomInterest } from './interest.ts';
 import type { JoinSettings } from './join.ts';
@@ -31,6 +31,7 @@ export interface NodeSettings
   extends CatchUpSettings,
     DispatchSettings,
     DrainSettings,
+    FanOutSettings,
     HelloSettings,
     InterestSettings,
     JoinSettings,
@@ -98,11 +99,13 @@ export class Node {
     this.#ports.presence.start({ rebuild: () => this.#rebuild() });
     const { clock } = this.#ports;
     this.#sweeps = [
-      clock.every(SLOW_SWEEP_MS, () => this.#slow.sweep(this.hub.sessions())),
+      clock.every(SLOW_SWEEP_MS, () => {
+        this.#slow.sweep(this.hub.sessions());
+        this.#status.sweep();
+      }),
       clock.every(SWEEP_MS, () => {
         this.#rates.sweep();
         this.#relay.checkSilentRooms();
-        this.#status.sweep();
       }),
     ];
   }

@@ -13,7 +13,12 @@ import { textFrame } from '../core/frame.ts';
 import type { Hub } from '../core/hub.ts';
 import type { Logger } from '../core/logger.ts';
 import type { PresenceChange, PresenceSnapshot } from '../core/member.ts';
-import { merged, PresenceReplica, type PresenceSegment, type ReplicaLimits } from '../core/presence-replica.ts';
+import {
+  merged,
+  PresenceReplica,
+  type PresenceSegment,
+  type ReplicaLimits,
+} from '../core/presence-replica.ts';
 import type { Session, Subscription } from '../core/session.ts';
 import { presenceCountFrame, presenceDiffFrame, presenceSnapshotFrame } from '../protocol/encode.ts';
 import type { Audience, FanOut } from './fan-out.ts';
@@ -266,7 +271,8 @@ export class PresenceRelay {
     const [first] = segments;
     if (!first || this.#hub.members(room).size === 0) return;
     const counting = followed.replica.view.members === undefined;
-    const joinsOn = (segment: PresenceSegment, member: Subscription) => segment.version >= member.presenceFrom;
+    const joinsOn = (segment: PresenceSegment, member: Subscription) =>
+      segment.version >= member.presenceFrom;
     const whole = merged(segments);
     if (whole.length === segments.length) {
       for (const segment of segments) {

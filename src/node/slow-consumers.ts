@@ -14,10 +14,12 @@ import { KeyedMutex } from '../core/keyed-mutex.ts';
 import type { Logger } from '../core/logger.ts';
 import { RoomStream, type StreamLimits } from '../core/room-stream.ts';
 import type { Session, Subscription } from '../core/session.ts';
+import { SingleFlight } from '../core/single-flight.ts';
 import { CLOSE } from '../protocol/codes.ts';
 import { encodeFrame, messageFrame } from '../protocol/encode.ts';
 import { type Position, samePosition } from '../protocol/position.ts';
 import type { FanOut, SlowKeeper } from './fan-out.ts';
+import { largestOver } from './outbox-total.ts';
 import type { PresenceRelay } from './presence-relay.ts';
 import type { Relay } from './relay.ts';
 import { closeWith } from './replies.ts';
@@ -50,6 +52,7 @@ export class SlowConsumers implements SlowKeeper {
   readonly #logger: Logger;
   readonly #settings: SlowConsumerSettings;
   readonly #sessions = new Map<Session, Stalled>();
+  readonly #reads = new SingleFlight<ReadResult>();
   readonly #wholeReads = new KeyedMutex();
 
   constructor(
@@ -99,7 +102,7 @@ export class SlowConsumers implements SlowKeeper {
         stalled.sinceMs = now;
       } else if (limitOutboxStallMs > 0 && now - stalled.sinceMs >= limitOutboxStallMs) this.#close(session);
     }
-    this.#boundTotal(sessions);
+    for (const session of largestOver(this.#settings.limitOutboxTotalBytes, sessions)) this.#close(session);
   }
 
   #keep(session: Session): void {
@@ -206,7 +209,13 @@ export class SlowConsumers implements SlowKeeper {
     return frames.length > 0;
   }
 
-  async #read(room: string, behind: Position, limit: number): Promise<ReadResult> {
+  /** Members who fell behind together, as after an outage, share their reads. */
+  #read(room: string, behind: Position, limit: number): Promise<ReadResult> {
+    const question = `${room} ${behind.epoch} ${behind.seq} ${limit}`;
+    return this.#reads.run(question, () => this.#readWhole(room, behind, limit));
+  }
+
+  async #readWhole(room: string, behind: Position, limit: number): Promise<ReadResult> {
     const result = await this.#broker.read(room, behind, limit);
     const cut = 'entries' in result && !('terms' in result) && result.entries.length >= limit;
     if (!cut) return result;
@@ -244,19 +253,6 @@ export class SlowConsumers implements SlowKeeper {
       'you read too slowly; reconnect and resume from your position',
     );
     this.#clock.after(CLOSE_PATIENCE_MS, () => session.connection.terminate());
-  }
-
-  #boundTotal(sessions: Iterable<Session>): void {
-    const { limitOutboxTotalBytes } = this.#settings;
-    if (limitOutboxTotalBytes === 0) return;
-    const queued = [...sessions].filter((session) => session.connection.queuedBytes > 0);
-    let total = queued.reduce((bytes, session) => bytes + session.connection.queuedBytes, 0);
-    if (total <= limitOutboxTotalBytes) return;
-    for (const session of queued.sort((a, b) => b.connection.queuedBytes - a.connection.queuedBytes)) {
-      if (total <= limitOutboxTotalBytes) return;
-      total -= session.connection.queuedBytes;
-      this.#close(session);
-    }
   }
 }
 

@@ -9,7 +9,7 @@ import { createNodeFixture, type NodeFixture } from '../support/node-fixture.ts'
 function begin() {
   const clock = createFakeClock();
   const hub = new Hub();
-  const fanOut = new FanOut(hub, clock, { limitOutboxBytes: 0 });
+  const fanOut = new FanOut(hub, clock, { limitOutboxBytes: 0, limitOutboxMaxBytes: 0 });
   const member = (user: string, ...rooms: string[]) => {
     const session = createSession(user);
     hub.add(session);
@@ -117,7 +117,7 @@ describe('a room with more members than are written to in one turn', () => {
     let waiting: (() => void)[] = [];
     const clock = { ...createFakeClock(), afterTurn: (run: () => void) => void waiting.push(run) };
     const hub = new Hub();
-    const fanOut = new FanOut(hub, clock, { limitOutboxBytes });
+    const fanOut = new FanOut(hub, clock, { limitOutboxBytes, limitOutboxMaxBytes: 0 });
     const members = (room: string, count: number) =>
       Array.from({ length: count }, (_, n) => {
         const session = createSession(`${room}-${n}`);
@@ -270,5 +270,24 @@ describe('over a whole node', () => {
     await fixture.settle();
     expect(ann.connection.frames.map((each) => each['data'])).toEqual([1, 2, 3, 5]);
     expect(bob.connection.frames.map((each) => each['data'])).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it('writes no more at once than a connection may hold: after an outage members catch up in chunks', () => {
+    const clock = createFakeClock();
+    const hub = new Hub();
+    const fanOut = new FanOut(hub, clock, { limitOutboxBytes: 100, limitOutboxMaxBytes: 1000 });
+    const behind: string[] = [];
+    fanOut.keepSlow({
+      fellBehind: ({ session }, before) => behind.push(`${session.user} ${before.seq}`),
+      missedPresence: () => undefined,
+    });
+    const ann = createSession('ann');
+    hub.add(ann);
+    subscribe(hub, ann, 'r');
+    for (let seq = 8; seq < 30; seq += 1)
+      fanOut.append('r', frame(seq), { before: { epoch: 'e', seq: seq - 1 } });
+    clock.flushTurn();
+    expect(behind).toEqual(['ann 7']);
+    expect(ann.connection.writes).toBe(0);
   });
 });

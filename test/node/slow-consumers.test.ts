@@ -173,7 +173,8 @@ describe('a member that does not read', () => {
       const before = slow.connection.seqs('r');
       slow.connection.take();
       slow.connection.drain();
-      await settle();
+      // Some hundred chunks, each a promise or more deep.
+      for (let round = 0; round < 5; round += 1) await settle();
       await fill(2);
       expect(before.length).toBeLessThan(10);
       expect(slow.connection.of('reset')).toMatchObject([{ reason: 'trimmed', seq: 50 }]);
