@@ -5,7 +5,7 @@
  */
 import { configDefaults, defineConfig } from 'vitest/config';
 
-const FAST = ['test/*.test.ts', 'test/{protocol,core,node,ops,support}/**/*.test.ts'];
+const FAST = ['test/*.test.ts', 'test/{protocol,core,node,ops,support,bench}/**/*.test.ts'];
 const FULL = ['test/full/**/*.test.ts'];
 
 export default defineConfig({

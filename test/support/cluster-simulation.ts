@@ -30,7 +30,16 @@ export interface ClusterResult {
 
 const ROOMS = ['a', 'b'];
 const USERS = ['ann', 'bob', 'cid', 'dan'];
-const CALLS: readonly Call[] = ['subscribe', 'publish', 'read', 'history', 'hold', 'drop', 'snapshot', 'reconcile'];
+const CALLS: readonly Call[] = [
+  'subscribe',
+  'publish',
+  'read',
+  'history',
+  'hold',
+  'drop',
+  'snapshot',
+  'reconcile',
+];
 /** Calls whose effect may be there although no answer came. */
 const UNKNOWN: readonly Call[] = ['publish', 'hold', 'drop'];
 
@@ -61,7 +70,8 @@ class ClusterSimulation {
   }
 
   get result(): ClusterResult {
-    const sum = (of: (client: FollowingClient) => number) => this.#clients.reduce((all, client) => all + of(client), 0);
+    const sum = (of: (client: FollowingClient) => number) =>
+      this.#clients.reduce((all, client) => all + of(client), 0);
     return { messages: sum((c) => c.messages), asks: sum((c) => c.asks), resets: sum((c) => c.resets) };
   }
 
@@ -97,7 +107,10 @@ class ClusterSimulation {
     await this.#settle();
     this.#look();
     for (const room of ROOMS) await this.#checkRoom(room);
-    const broken = [...this.#clients.flatMap((client) => client.violations), ...this.#nodes.flatMap((n) => n.violations())];
+    const broken = [
+      ...this.#clients.flatMap((client) => client.violations),
+      ...this.#nodes.flatMap((n) => n.violations()),
+    ];
     if (broken.length > 0) throw new Error(broken.slice(0, 5).join('\n'));
   }
 
@@ -109,7 +122,10 @@ class ClusterSimulation {
   #join(client: FollowingClient, room: string): void {
     const random = this.#random;
     const state = random.chance(0.3) ? { n: random.between(1, 3) } : undefined;
-    client.join(room, random.pick(['full', 'full', 'full', 'count', 'none']), { resume: random.chance(0.7), state });
+    client.join(room, random.pick(['full', 'full', 'full', 'count', 'none']), {
+      resume: random.chance(0.7),
+      state,
+    });
   }
 
   async #fault(node: NodeFixture): Promise<void> {
@@ -207,17 +223,24 @@ class ClusterSimulation {
     const there = (snapshot.members ?? []).map(({ user, state }) => `${user} ${state}`).sort();
     const wanted = [...new Set(members.map(({ client }) => client.user))].sort();
     const found = (snapshot.members ?? []).map(({ user }) => user).sort();
-    if (found.join() !== wanted.join()) throw new Error(`${room}: ${wanted.join()} are in it, the store has ${found.join()}`);
+    if (found.join() !== wanted.join())
+      throw new Error(`${room}: ${wanted.join()} are in it, the store has ${found.join()}`);
     for (const { client, following } of members) {
       const { position, view, mode } = following;
       if (position.epoch !== epoch || position.seq !== top) {
-        throw new Error(`${client.user} in ${room} is at ${position.epoch}:${position.seq}, the room at ${epoch}:${top}`);
+        throw new Error(
+          `${client.user} in ${room} is at ${position.epoch}:${position.seq}, the room at ${epoch}:${top}`,
+        );
       }
       if (mode === 'none') continue;
-      if (view?.count !== there.length) throw new Error(`${client.user} counts ${view?.count} in ${room}: ${there.join()}`);
+      if (view?.count !== there.length)
+        throw new Error(`${client.user} counts ${view?.count} in ${room}: ${there.join()}`);
       if (mode === 'count' || !view.members) continue;
-      const seen = [...view.members.values()].map(({ user, state }) => `${user} ${JSON.stringify(state)}`).sort();
-      if (seen.join() !== there.join()) throw new Error(`${client.user} sees ${seen.join()} in ${room}, there are ${there.join()}`);
+      const seen = [...view.members.values()]
+        .map(({ user, state }) => `${user} ${JSON.stringify(state)}`)
+        .sort();
+      if (seen.join() !== there.join())
+        throw new Error(`${client.user} sees ${seen.join()} in ${room}, there are ${there.join()}`);
     }
   }
 }

@@ -90,7 +90,10 @@ export class FollowingClient {
 
   join(room: string, mode: string, options: { resume: boolean; state?: object }): void {
     const since = options.resume ? (this.rooms.get(room)?.position ?? this.#left.get(room)) : undefined;
-    this.#say({ type: 'join', room, since, presence: mode, state: options.state }, { room, since, mode, what: 'join' });
+    this.#say(
+      { type: 'join', room, since, presence: mode, state: options.state },
+      { room, since, mode, what: 'join' },
+    );
   }
 
   leave(room: string): void {
@@ -135,7 +138,8 @@ export class FollowingClient {
     else if (frame.type === 'presence' && following) this.#presence(frame, room, following);
     else if (asked?.what === 'presence' && following) this.#told(frame, following);
     else if (asked?.what === 'leave' && frame.type === 'ok') this.#gone(room);
-    else if (['message', 'reset', 'presence'].includes(frame.type)) this.#broke(`${frame.type} of ${room}, not joined`);
+    else if (['message', 'reset', 'presence'].includes(frame.type))
+      this.#broke(`${frame.type} of ${room}, not joined`);
   }
 
   #joined(frame: Frame, room: string, asked: Asked): void {
