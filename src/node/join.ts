@@ -80,7 +80,9 @@ export async function join(parts: JoinParts, session: Session, frame: JoinFrame)
     if (known) parts.writer.ledger.heardState(room, known.user, known.state);
     const { connection } = session;
     const full = () =>
-      parts.settings.limitOutboxBytes > 0 && connection.queuedBytes > parts.settings.limitOutboxBytes
+      !session.closed &&
+      parts.settings.limitOutboxBytes > 0 &&
+      connection.queuedBytes > parts.settings.limitOutboxBytes
         ? new Promise<void>((resolve) => connection.onDrained(resolve))
         : undefined;
     await parts.catchUp.missed(room, wantedBy(frame), full, (missed) => {

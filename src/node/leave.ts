@@ -1,18 +1,22 @@
 /** Leave: out of the room at once, and out of its presence. A closed connection leaves everything, but is held for a while. */
 import type { Hub } from '../core/hub.ts';
 import type { Session } from '../core/session.ts';
+import type { FanOut } from './fan-out.ts';
 import type { RoomInterest } from './interest.ts';
 import type { LinkStatus } from './link-status.ts';
 import type { PresenceWriter } from './presence-writer.ts';
 
 export interface LeaveParts {
   readonly hub: Hub;
+  readonly fanOut: FanOut;
   readonly interest: RoomInterest;
   readonly writer: PresenceWriter;
   readonly status: LinkStatus;
 }
 
 export function leave(parts: LeaveParts, session: Session, room: string): void {
+  // What was said before the leave is still for this member, its own last message first of all.
+  parts.fanOut.flush(room);
   if (!parts.hub.leave(session, room)) return;
   parts.writer.leave(room, session.user, 'left');
   parts.interest.release(room);

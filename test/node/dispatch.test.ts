@@ -125,6 +125,16 @@ describe('the order of frames', () => {
     expect(client.connection.reply('slow')).toMatchObject({ type: 'joined' });
   });
 
+  it('gives a member its own last message before the leave that was sent behind it takes effect', async () => {
+    const { hello, settle } = begin();
+    const ann = await hello('ann');
+    await ann.join('r');
+    ann.say({ type: 'publish', room: 'r', data: 'bye' }, { type: 'leave', id: 'l', room: 'r' });
+    await settle();
+    expect(ann.connection.messages('r').map(({ data }) => data)).toEqual(['bye']);
+    expect(ann.connection.reply('l')).toMatchObject({ type: 'ok' });
+  });
+
   it('keeps the publishes of a connection in a room in order, and a leave behind them', async () => {
     const { hello, store, settle } = begin();
     const client = await hello('ann');
