@@ -67,20 +67,16 @@ export function createServer(options: ServerOptions): Server {
   let stopped: Promise<void> | undefined;
 
   const ready = () => !stopping && node.ready;
-  const health = (): Health => {
-    const { status, latencyMs } = broker.health();
-    return {
-      node: config.nodeName,
-      version: VERSION,
-      uptime_s: Math.round((clock.now() - startedAtMs) / 1000),
-      ready: ready(),
-      redis_status: status,
-      redis_latency_ms: latencyMs === undefined ? undefined : Math.round(latencyMs * 100) / 100,
-      connections: node.hub.connections,
-      rooms: node.hub.rooms,
-      event_loop_lag_ms: lag.read(),
-    };
-  };
+  const health = (): Health => ({
+    node: config.nodeName,
+    version: VERSION,
+    uptime_s: Math.round((clock.now() - startedAtMs) / 1000),
+    ready: ready(),
+    ...redisHealth(broker),
+    connections: node.hub.connections,
+    rooms: node.hub.rooms,
+    event_loop_lag_ms: lag.read(),
+  });
   healthRoutes(http.app, { ready, health });
 
   /** Both at once: the HTTP server waits for the upgraded sockets, and each has its bound. */
@@ -120,6 +116,14 @@ export function createServer(options: ServerOptions): Server {
       return drained;
     },
     close,
+  };
+}
+
+function redisHealth(broker: Broker): Pick<Health, 'redis_status' | 'redis_latency_ms'> {
+  const { status, latencyMs } = broker.health();
+  return {
+    redis_status: status,
+    redis_latency_ms: latencyMs === undefined ? undefined : Math.round(latencyMs * 100) / 100,
   };
 }
 

@@ -9,19 +9,13 @@
 import { BrokerError } from '../broker/broker.ts';
 import type { PresenceStore } from '../broker/presence.ts';
 import type { Clock, Timer } from '../core/clock.ts';
-import { textFrame } from '../core/frame.ts';
 import type { Hub } from '../core/hub.ts';
 import type { Logger } from '../core/logger.ts';
 import type { PresenceChange, PresenceSnapshot } from '../core/member.ts';
-import {
-  merged,
-  PresenceReplica,
-  type PresenceSegment,
-  type ReplicaLimits,
-} from '../core/presence-replica.ts';
+import { PresenceReplica, type ReplicaLimits } from '../core/presence-replica.ts';
 import type { Session, Subscription } from '../core/session.ts';
-import { presenceCountFrame, presenceDiffFrame, presenceSnapshotFrame } from '../protocol/encode.ts';
-import type { Audience, FanOut } from './fan-out.ts';
+import type { FanOut } from './fan-out.ts';
+import { PresenceFrames } from './presence-frames.ts';
 
 export interface PresenceRelaySettings extends ReplicaLimits {
   readonly presenceWindowMs: number;
@@ -47,8 +41,7 @@ const RETRY_MAX_MS = 2000;
 const OWN_CHANGE_MS = 250;
 
 export class PresenceRelay {
-  readonly #hub: Hub;
-  readonly #fanOut: FanOut;
+  readonly #frames: PresenceFrames;
   readonly #store: PresenceStore;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -65,8 +58,7 @@ export class PresenceRelay {
     logger: Logger,
     settings: PresenceRelaySettings,
   ) {
-    this.#hub = hub;
-    this.#fanOut = fanOut;
+    this.#frames = new PresenceFrames(hub, fanOut);
     this.#store = store;
     this.#clock = clock;
     this.#logger = logger;
@@ -152,18 +144,11 @@ export class PresenceRelay {
   /** A member missed frames while its connection was full: one snapshot says it all. */
   tellAnew(subscription: Subscription): void {
     subscription.missedPresence = false;
-    const { session, room, presence } = subscription;
-    const replica = this.#rooms.get(room)?.replica;
+    const replica = this.#rooms.get(subscription.room)?.replica;
     // Not to be trusted just now: a snapshot for all is on its way.
     if (replica?.version === undefined) return;
     replica.seal();
-    const { version, members, count } = replica.view;
-    const listed = presence === 'full' && members !== undefined;
-    const frame = listed
-      ? presenceSnapshotFrame(room, version, count, members)
-      : presenceCountFrame(room, version, count);
-    subscription.presenceFrom = version;
-    session.connection.send(frame);
+    this.#frames.tellOne(subscription, replica.view);
   }
 
   /** In the turn in which a joiner is answered: the present view, and from here on frames that join on to it. */
@@ -267,55 +252,12 @@ export class PresenceRelay {
   #tellWindow(room: string, followed: Followed): void {
     followed.window?.cancel();
     followed.window = undefined;
-    const segments = followed.replica.takeWindow();
-    const [first] = segments;
-    if (!first || this.#hub.members(room).size === 0) return;
-    const counting = followed.replica.view.members === undefined;
-    const joinsOn = (segment: PresenceSegment, member: Subscription) =>
-      segment.version >= member.presenceFrom;
-    const whole = merged(segments);
-    if (whole.length === segments.length) {
-      for (const segment of segments) {
-        this.#tellSegment(room, segment, counting, (member) => joinsOn(segment, member));
-      }
-      return;
-    }
-    // Who joined within the window was given a version within it, and goes on from there.
-    const before = ({ presenceFrom }: Subscription) => presenceFrom <= first.previous;
-    for (const segment of whole) this.#tellSegment(room, segment, counting, before);
-    for (const segment of segments) {
-      this.#tellSegment(room, segment, counting, (member) => !before(member) && joinsOn(segment, member));
-    }
-  }
-
-  #tellSegment(room: string, segment: PresenceSegment, counting: boolean, audience: Audience): void {
-    const count = textFrame(presenceCountFrame(room, segment.version, segment.count));
-    const diff = counting ? count : textFrame(presenceDiffFrame(room, segment));
-    this.#fanOut.append(room, diff, {
-      presence: true,
-      audience: (member) => member.presence === 'full' && audience(member),
-    });
-    if (segment.joined.size === 0 && segment.left.size === 0) return;
-    this.#fanOut.append(room, count, {
-      presence: true,
-      audience: (member) => member.presence === 'count' && audience(member),
-    });
+    this.#frames.tellWindow(room, followed.replica.takeWindow(), followed.replica.view.members === undefined);
   }
 
   #tellSnapshot(room: string, followed: Followed): void {
     this.#wake(room);
-    if (this.#hub.members(room).size === 0) return;
-    const { version, count, members } = followed.replica.view;
-    const counted = textFrame(presenceCountFrame(room, version, count));
-    const snapshot = members ? textFrame(presenceSnapshotFrame(room, version, count, members)) : counted;
-    this.#fanOut.append(room, snapshot, {
-      presence: true,
-      audience: (member) => member.presence === 'full' && version >= member.presenceFrom,
-    });
-    this.#fanOut.append(room, counted, {
-      presence: true,
-      audience: (member) => member.presence === 'count' && version >= member.presenceFrom,
-    });
+    this.#frames.tellSnapshot(room, followed.replica.view);
   }
 }
 
