@@ -31,7 +31,7 @@ interface Followed {
   loading: Promise<void> | undefined;
   /** Grows with everything that may have hidden a change: a snapshot asked for before it may lack that change. */
   generation: number;
-  /** After Redis was away: nobody is told a snapshot before this moment, see `settleMs`. */
+  /** After Redis was away: nobody is told a snapshot before this moment, see `mend`. */
   settledAtMs: number;
 }
 

@@ -64,7 +64,6 @@ export class Relay {
   readonly #events: RelayEvents;
   readonly #rooms = new Map<string, Followed>();
   readonly #rings: RingBudget;
-  #resets = 0;
   #bufferedUnchecked = 0;
 
   constructor(
@@ -163,11 +162,6 @@ export class Relay {
     this.#read(room, followed);
   }
 
-  /** Resets told to members since start, for the log and for metrics. */
-  get resets(): number {
-    return this.#resets;
-  }
-
   /** Compares rooms that were silent for a minute with the store; called every few seconds. */
   checkSilentRooms(): void {
     const silentSince = this.#clock.now() - HEAD_CHECK_MS;
@@ -242,7 +236,6 @@ export class Relay {
 
   #reset(room: string, position: Position, reason: ResetReason): void {
     const members = this.#hub.members(room).size;
-    this.#resets += members;
     if (members > 0) this.#logger.warn({ room, reason, members, seq: position.seq }, 'room reset');
     this.#tell(room, position, { type: 'reset', room, ...position, reason });
   }
