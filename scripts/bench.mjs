@@ -8,7 +8,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureBuilt } from './build.mjs';
 import { ensureInstalled, ROOT } from './install.mjs';
-import { ensureRedis } from './redis.mjs';
+import { ensurePrograms } from './programs.mjs';
 
 const OUT = 'dist.bench';
 const COMPILER = 'node_modules/@typescript/native/bin/tsc';
@@ -24,7 +24,7 @@ function compile() {
 }
 
 ensureInstalled();
-if (ensureRedis() !== undefined && ensureBuilt() && compile()) {
+if (ensurePrograms(['redis-server']) && ensureBuilt() && compile()) {
   const bench = spawn(process.execPath, [`${OUT}/bench/main.js`, ...process.argv.slice(2)], {
     cwd: ROOT,
     stdio: 'inherit',

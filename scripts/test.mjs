@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureBuilt } from './build.mjs';
 import { ensureInstalled, ROOT } from './install.mjs';
-import { ensureRedis } from './redis.mjs';
+import { ensurePrograms } from './programs.mjs';
 
 const DEFAULT_PROJECTS = ['fast', 'system'];
 const KNOWN_PROJECTS = [...DEFAULT_PROJECTS, 'full'];
@@ -70,8 +70,8 @@ function readReport(path) {
 }
 
 /** Runs `command` to its end and resolves with its exit code, or with the signal that ended it. */
-function runBounded(command, args, env, minutesMax) {
-  const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 1, 2], env });
+function runBounded(command, args, minutesMax) {
+  const child = spawn(command, args, { cwd: ROOT, stdio: ['ignore', 1, 2] });
   const end = (signal) => {
     child.kill(signal);
     setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS).unref();
@@ -92,7 +92,7 @@ function runBounded(command, args, env, minutesMax) {
   });
 }
 
-async function runVitest(projects, rest, redis) {
+async function runVitest(projects, rest) {
   const folder = mkdtempSync(join(tmpdir(), 'roomcast-test-'));
   const report = join(folder, 'report.json');
   const args = [
@@ -104,10 +104,9 @@ async function runVitest(projects, rest, redis) {
     `--outputFile.json=${report}`,
     ...rest,
   ];
-  const env = redis ? { ...process.env, REDIS_SERVER_BIN: redis } : process.env;
   const minutesMax = Math.max(...projects.map((name) => RUN_MINUTES_MAX[name]));
   try {
-    const outcome = await runBounded(process.execPath, args, env, minutesMax);
+    const outcome = await runBounded(process.execPath, args, minutesMax);
     return countResults(readReport(report), outcome);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -124,11 +123,10 @@ async function run() {
     return failure(error.message);
   }
   const { projects, rest } = options;
-  if (projects.every((name) => name === 'fast')) return runVitest(projects, rest, undefined);
-  const redis = ensureRedis();
-  if (!redis) return failure('redis-server is missing');
+  if (projects.every((name) => name === 'fast')) return runVitest(projects, rest);
+  if (!ensurePrograms()) return failure('a program that the tests need is missing');
   if (!ensureBuilt()) return failure('the build failed');
-  return runVitest(projects, rest, redis);
+  return runVitest(projects, rest);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
