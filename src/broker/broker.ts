@@ -20,7 +20,8 @@ export interface PublishRequest {
   readonly user: string;
   /** Idempotency key of (room, user), remembered for `onceTtlMs`. Without one the broker mints its own, so that its own retry is safe. */
   readonly key?: string | undefined;
-  readonly body: Buffer;
+  /** What `messageBody` made, as text: whoever stores or sends it encodes it, once. */
+  readonly body: string;
 }
 
 export interface Receipt extends Position {

@@ -22,7 +22,7 @@ export function publish(
   const { room, key } = frame;
   const data = dataText(frame.data, settings);
   const from = { user: session.user, connection: session.id };
-  const body = Buffer.from(messageBody({ from, key, data }));
+  const body = messageBody({ from, key, data });
   return broker.publish({ room, lane: session.id, user: session.user, key, body });
 }
 

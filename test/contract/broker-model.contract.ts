@@ -133,7 +133,7 @@ async function run({ broker }: StoreFixture, operations: readonly Operation[]): 
         body: bodyOf(index),
       };
       one.published.push(call);
-      const request = { room: one.name, lane: `lane-${step.lane}`, user, key, body: call.body };
+      const request = { room: one.name, lane: `lane-${step.lane}`, user, key, body: call.body.toString() };
       pending.push(broker.publish(request).then((receipt) => void (call.receipt = receipt)));
     } else if (step.kind === 'read') {
       const since =

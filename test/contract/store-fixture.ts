@@ -73,7 +73,7 @@ export function publish(
   data: unknown,
   more: Partial<PublishRequest> = {},
 ): Promise<Receipt> {
-  return broker.publish({ room, lane: 'lane', user: 'ann', body: bodyOf(data), ...more });
+  return broker.publish({ room, lane: 'lane', user: 'ann', body: bodyOf(data).toString(), ...more });
 }
 
 /** Publishes the numbers `from`..`to`, one after the other. Resolves to the epoch they are in. */

@@ -14,7 +14,7 @@ function begin(settings?: Partial<Config>): NodeFixture {
 
 afterEach(() => expect(fixture?.violations() ?? []).toEqual([]));
 
-const body = (data: unknown) => Buffer.from(`"data":${JSON.stringify(data)}}`);
+const body = (data: unknown) => `"data":${JSON.stringify(data)}}`;
 
 /** Messages as another node publishes them. */
 async function published(
@@ -266,7 +266,7 @@ describe('a join with a position', () => {
       verdict: 'ok',
       epoch: 'e.new',
       top: 5,
-      entries: [4, 5].map((seq) => ({ seq, ts: 0, body: body(`new ${seq}`) })),
+      entries: [4, 5].map((seq) => ({ seq, ts: 0, body: Buffer.from(body(`new ${seq}`)) })),
       terms: [{ epoch: 'e.new', start: 4 }],
       presenceVersion: 0,
     });
@@ -279,7 +279,7 @@ describe('a join with a position', () => {
     const { hello, store } = begin();
     const ann = await hello('ann');
     await ann.join('r');
-    const entries = [1, 2, 3].map((seq) => ({ seq, ts: 0, body: body(seq) }));
+    const entries = [1, 2, 3].map((seq) => ({ seq, ts: 0, body: Buffer.from(body(seq)) }));
     store.broker.read = async () => ({
       verdict: 'ok',
       epoch: 'e.t2',

@@ -11,7 +11,7 @@ function begin(): NodeFixture {
 
 afterEach(() => expect(fixture?.violations() ?? []).toEqual([]));
 
-const body = (data: number) => Buffer.from(`"data":${data}}`);
+const body = (data: number) => `"data":${data}}`;
 
 function publish(store: NodeFixture['store'], room: string, data: number): void {
   // Straight into the store, as another node would: the front of this one may be down.

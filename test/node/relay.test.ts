@@ -14,7 +14,7 @@ function begin(settings?: Partial<Config>): NodeFixture {
 
 afterEach(() => expect(fixture?.violations() ?? []).toEqual([]));
 
-const body = (data: unknown) => Buffer.from(`"data":${JSON.stringify(data)}}`);
+const body = (data: unknown) => `"data":${JSON.stringify(data)}}`;
 
 async function publish(
   store: NodeFixture['store'],
@@ -83,7 +83,7 @@ describe('a gap', () => {
       const entries = Array.from({ length: to - from + 1 }, (_, n) => ({
         seq: from + n,
         ts: 0,
-        body: body(1),
+        body: Buffer.from(body(1)),
       }));
       return {
         verdict: to < 8 ? 'more' : 'ok',
@@ -282,14 +282,14 @@ describe('what the store lost', () => {
       verdict: 'ok',
       epoch: 'e.new',
       top: 3,
-      entries: [2, 3].map((seq) => ({ seq, ts: 0, body: body(seq) })),
+      entries: [2, 3].map((seq) => ({ seq, ts: 0, body: Buffer.from(body(seq)) })),
       terms: [{ epoch: 'e.new', start: 3 }],
       presenceVersion: 0,
     });
-    store.events.message('r', 'e.new', { seq: 3, ts: 0, body: body(3) });
+    store.events.message('r', 'e.new', { seq: 3, ts: 0, body: Buffer.from(body(3)) });
     await settle();
     expect(tellings(ann)).toEqual([1, 2, 'epoch e.new 2', 3]);
-    store.events.message('r', 'e.new', { seq: 4, ts: 0, body: body(4) });
+    store.events.message('r', 'e.new', { seq: 4, ts: 0, body: Buffer.from(body(4)) });
     await settle();
     expect(ann.connection.position('r')).toEqual({ epoch: 'e.new', seq: 4 });
   });

@@ -667,7 +667,7 @@ function rig(settings: FixtureOptions['settings'] = {}) {
   };
   const publish = async (count: number) => {
     for (let n = 0; n < count; n += 1) {
-      const body = Buffer.from(`"from":{"user":"u","connection":"c"},"data":"${TEXT}"}`);
+      const body = `"from":{"user":"u","connection":"c"},"data":"${TEXT}"}`;
       await store.broker.publish({ room: 'r', user: 'u', body, lane: 'l' });
       await clock.advanceAsync(0);
     }

@@ -40,8 +40,6 @@ export interface MemoryBrokerOptions {
 const SWEEP_INTERVAL_MS = 1_000;
 /** Expired keys taken away in one sweep. */
 const ONCE_KEYS_PER_SWEEP_MAX = 5_000;
-/** A body may hold back this many times its own size of memory, by being a slice of something bigger. */
-const PINNED_FACTOR_MAX = 2;
 
 /** The two ports over one store: presence changes are told through the events of the broker. */
 export function createMemoryBroker(options: MemoryBrokerOptions): {
@@ -142,14 +140,9 @@ export class MemoryBroker implements Broker {
   }
 }
 
-/**
- * The body as memory of its own. A small Buffer is a slice of a pool and a
- * parsed frame a slice of what the socket read: kept as they are, a few bytes
- * of history would hold back kilobytes each.
- */
-function ownMemory(body: Buffer): Buffer {
-  if (body.buffer.byteLength <= body.length * PINNED_FACTOR_MAX) return body;
-  const copy = Buffer.allocUnsafeSlow(body.length);
-  body.copy(copy);
-  return copy;
+/** The body as memory of its own: a small Buffer is a slice of a pool, and history would hold back all of it. */
+function ownMemory(body: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(body));
+  bytes.write(body);
+  return bytes;
 }

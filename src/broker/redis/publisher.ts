@@ -36,7 +36,7 @@ export interface PublisherOptions {
 interface Publish extends Pending {
   readonly request: PublishRequest;
   readonly key: string;
-  readonly logged: Buffer;
+  readonly logged: string;
   readonly resolve: (receipt: Receipt) => void;
   readonly reject: (error: BrokerError) => void;
 }
@@ -104,7 +104,7 @@ export class Publisher {
         `${settings.limitInFlight} publishes of this connection wait in the room`,
       );
     }
-    const bytes = request.body.length + PUBLISH_OVERHEAD_BYTES;
+    const bytes = Buffer.byteLength(request.body) + PUBLISH_OVERHEAD_BYTES;
     if (this.#waitingBytes + bytes > WAITING_BYTES_MAX)
       return refused('unavailable', 'too much waits for Redis');
     this.#waitingBytes += bytes;

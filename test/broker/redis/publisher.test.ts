@@ -57,7 +57,7 @@ interface Sent {
 }
 
 function send({ broker }: BrokerRig, room: string, lane: string, name: string): Sent {
-  const receipt = broker.publish({ room, lane, user: 'ann', body: bodyOf(name) });
+  const receipt = broker.publish({ room, lane, user: 'ann', body: bodyOf(name).toString() });
   // The test looks at each of them at its end.
   receipt.catch(() => undefined);
   return { lane, room, name, receipt };
@@ -205,7 +205,7 @@ describe('publishing', () => {
 
   it('says `unknown_outcome` when the answer never came, and tells the truth when asked again with the key', async () => {
     const of = await started(proxy.port, { redisDeadlineMs: 200, retryBudgetMs: 500 });
-    const publish = { room: 'room', lane: 'lane', user: 'ann', key: 'k', body: bodyOf('one') };
+    const publish = { room: 'room', lane: 'lane', user: 'ann', key: 'k', body: bodyOf('one').toString() };
     proxy.setMode('swallow-replies');
     await expect(of.broker.publish(publish)).rejects.toMatchObject({ code: 'unknown_outcome' });
     proxy.setMode('cut');

@@ -48,7 +48,7 @@ async function started(
 }
 
 function publish({ broker }: BrokerRig, room: string, name: string): Promise<Position> {
-  return broker.publish({ room, lane: 'lane', user: 'ann', body: bodyOf(name) });
+  return broker.publish({ room, lane: 'lane', user: 'ann', body: bodyOf(name).toString() });
 }
 
 async function subscribers(rig: BrokerRig, room: string): Promise<number> {
