@@ -9,6 +9,9 @@ export interface Connection {
   send(text: string | Buffer): void;
   /** Writes ready-made server frames (core/frame.ts), in order with `send`. */
   write(frames: Buffer): void;
+  /** Holds back what is written until `uncork`, so that it leaves as one write. Never across a turn. */
+  cork(): void;
+  uncork(): void;
   /** Bytes handed over that the peer's side of the network has not taken yet. */
   readonly queuedBytes: number;
   /** Changes whenever the peer's side took something; while it stands still the peer does not read. */

@@ -1,7 +1,7 @@
 /**
  * From one frame to every member's socket. A frame is made once per room; all
  * frames a room received in one turn of the event loop become one buffer, and
- * one write per socket. The order within a room is the order of the calls,
+ * one write per socket, also for who is in several rooms. The order within a room is the order of the calls,
  * whatever the kind of frame.
  *
  * Rooms too big for one turn are written in slices, so that pings, small rooms
@@ -9,6 +9,7 @@
  * over and told to the slow consumers' keeper.
  */
 import type { Clock } from '../core/clock.ts';
+import type { Connection } from '../core/connection.ts';
 import type { Hub } from '../core/hub.ts';
 import type { Subscription } from '../core/session.ts';
 import type { Position } from '../protocol/position.ts';
@@ -47,12 +48,20 @@ interface Sliced {
   readonly queued: readonly Queued[];
   readonly members: readonly Subscription[];
   next: number;
+  tookMs: number;
 }
 
 /** Members written to in one go: at 4 µs a write some 8 ms, well below what a heartbeat would notice. */
 const SLICE_MEMBERS = 2000;
-/** A fan-out that took long rests for as long, at most this: the latency that coalescing may cost. */
-const REST_MS_MAX = 8;
+/**
+ * A room whose members took this long to write to rests before it is written again: what comes meanwhile
+ * shares one write. Small rooms never rest, they would wait and share nothing.
+ */
+const REST_FROM_MS = 1;
+/** How long, of the time it took. */
+const REST_SHARE = 1.5;
+/** The latency that sharing may cost. */
+const REST_MS_MAX = 12;
 
 export class FanOut {
   readonly #hub: Hub;
@@ -61,8 +70,10 @@ export class FanOut {
   readonly #rooms = new Map<string, Queued[]>();
   readonly #sliced = new Map<string, Sliced>();
   #slow: SlowKeeper | undefined;
+  readonly #resting = new Set<string>();
+  /** Connections held back until the end of this turn; undefined where the turn writes a single room. */
+  #corked: Set<Connection> | undefined;
   #scheduled = false;
-  #restUntilMs = 0;
 
   constructor(hub: Hub, clock: Clock, settings: FanOutSettings) {
     this.#hub = hub;
@@ -80,7 +91,7 @@ export class FanOut {
     const queued = this.#rooms.get(room);
     if (queued) queued.push(item);
     else this.#rooms.set(room, [item]);
-    this.#schedule();
+    if (!this.#resting.has(room)) this.#schedule();
   }
 
   /** Writes all that the room has waiting. Called before a member is added, whose reply already contains it. */
@@ -95,27 +106,25 @@ export class FanOut {
     for (const room of [...this.#sliced.keys(), ...this.#rooms.keys()]) this.flush(room);
   }
 
-  /** At the end of this turn, or of the rest after the last one. */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    const run = () => {
+    this.#clock.afterTurn(() => {
       this.#scheduled = false;
       this.#turn();
-    };
-    const restMs = this.#sliced.size > 0 ? 0 : this.#restUntilMs - this.#clock.now();
-    if (restMs >= 1) this.#clock.after(restMs, run);
-    else this.#clock.afterTurn(run);
+    });
   }
 
   /** One turn: a slice of each room that is not done, then what came meanwhile. */
   #turn(): void {
-    const startedMs = this.#clock.now();
+    // Who is in several rooms gets what this turn has for all of them in one write.
+    if (this.#rooms.size + this.#sliced.size > 1) this.#corked = new Set();
     for (const [room, sliced] of this.#sliced) this.#writeSlice(room, sliced, SLICE_MEMBERS);
-    for (const room of this.#rooms.keys()) if (!this.#sliced.has(room)) this.#begin(room, SLICE_MEMBERS);
-    const now = this.#clock.now();
-    // What comes while a busy fan-out rests shares one write: half the system calls for a few milliseconds.
-    this.#restUntilMs = now + Math.min(now - startedMs, REST_MS_MAX);
+    for (const room of this.#rooms.keys()) {
+      if (!this.#sliced.has(room) && !this.#resting.has(room)) this.#begin(room, SLICE_MEMBERS);
+    }
+    for (const connection of this.#corked ?? []) connection.uncork();
+    this.#corked = undefined;
     if (this.#sliced.size > 0) this.#schedule();
   }
 
@@ -124,24 +133,39 @@ export class FanOut {
     if (!queued) return;
     this.#rooms.delete(room);
     const members = this.#hub.members(room);
-    if (members.size <= membersMax) {
-      this.#write(queued, members);
+    if (members.size > membersMax) {
+      const sliced = { queued, members: [...members], next: 0, tookMs: 0 };
+      this.#sliced.set(room, sliced);
+      this.#writeSlice(room, sliced, membersMax);
       return;
     }
-    const sliced = { queued, members: [...members], next: 0 };
-    this.#sliced.set(room, sliced);
-    this.#writeSlice(room, sliced, membersMax);
+    const startedMs = this.#clock.now();
+    this.#write(queued, members);
+    this.#rest(room, this.#clock.now() - startedMs);
   }
 
   #writeSlice(room: string, sliced: Sliced, membersMax: number): void {
+    const startedMs = this.#clock.now();
     const slice = sliced.members.slice(sliced.next, sliced.next + membersMax);
     sliced.next += slice.length;
-    if (sliced.next >= sliced.members.length) this.#sliced.delete(room);
     // Who left or joined anew while the room was being written gets nothing of the old round.
     this.#write(
       sliced.queued,
       slice.filter((member) => member.session.subscriptions.get(room) === member),
     );
+    sliced.tookMs += this.#clock.now() - startedMs;
+    if (sliced.next < sliced.members.length) return;
+    this.#sliced.delete(room);
+    this.#rest(room, sliced.tookMs);
+  }
+
+  #rest(room: string, tookMs: number): void {
+    if (tookMs < REST_FROM_MS || this.#resting.has(room)) return;
+    this.#resting.add(room);
+    this.#clock.after(Math.min(tookMs * REST_SHARE, REST_MS_MAX), () => {
+      this.#resting.delete(room);
+      if (this.#rooms.has(room)) this.#schedule();
+    });
   }
 
   #write(queued: readonly Queued[], members: Iterable<Subscription>): void {
@@ -149,7 +173,7 @@ export class FanOut {
     else {
       const frames = joined(queued);
       for (const member of members) {
-        if (this.#takes(member, queued, frames.length)) member.session.connection.write(frames);
+        if (this.#takes(member, queued, frames.length)) this.#hand(member, frames);
       }
     }
   }
@@ -170,8 +194,17 @@ export class FanOut {
         frames = joined(chosen);
         selections.set(key, frames);
       }
-      member.session.connection.write(frames);
+      this.#hand(member, frames);
     }
+  }
+
+  #hand({ session }: Subscription, frames: Buffer): void {
+    const { connection, subscriptions } = session;
+    if (this.#corked && subscriptions.size > 1 && !this.#corked.has(connection)) {
+      this.#corked.add(connection);
+      connection.cork();
+    }
+    connection.write(frames);
   }
 
   /** False for a slow consumer: what it is passed over with is remembered, never silently lost. */

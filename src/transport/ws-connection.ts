@@ -93,6 +93,14 @@ export class WsConnection implements Connection {
     else this.#socket.write(frames);
   }
 
+  cork(): void {
+    this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
   close(code: number, reason: string): void {
     if (this.#closing) return;
     this.#closing = true;

@@ -54,6 +54,51 @@ describe('the fan-out', () => {
     expect(got(both).filter((seq) => seq !== 2)).toEqual([1, 3]);
   });
 
+  it('writes once to who is in several rooms, and holds nobody back for a room of its own', () => {
+    const { fanOut, member, clock } = begin();
+    const [both, one] = [member('both', 'a', 'b'), member('one', 'b')];
+    fanOut.append('a', frame(1));
+    fanOut.append('b', frame(2));
+    fanOut.append('b', frame(3), { audience: () => true });
+    clock.flushTurn();
+    expect([got(both), got(one)]).toEqual([
+      [1, 2, 3],
+      [2, 3],
+    ]);
+    expect([both.connection.writes, one.connection.writes]).toEqual([1, 1]);
+    fanOut.append('a', frame(4));
+    clock.flushTurn();
+    expect(both.connection.writes).toBe(2);
+    expect([both, one].flatMap(({ connection }) => connection.violations)).toEqual([]);
+  });
+
+  it('rests after a room that took long, so that what comes meanwhile shares a write, but lets small rooms pass', () => {
+    const { fanOut, member, clock } = begin();
+    const [ann, bob] = [member('ann', 'big'), member('bob', 'small')];
+    const { write } = ann.connection;
+    ann.connection.write = (frames) => {
+      write.call(ann.connection, frames);
+      clock.advance(4);
+    };
+    fanOut.append('big', frame(1));
+    clock.flushTurn();
+    fanOut.append('big', frame(2));
+    fanOut.append('small', frame(3));
+    clock.flushTurn();
+    expect([got(ann), got(bob)]).toEqual([[1], [3]]);
+    clock.advance(5.9);
+    fanOut.append('big', frame(4));
+    expect(got(ann)).toEqual([1]);
+    clock.advance(0.1);
+    expect(got(ann)).toEqual([1, 2, 4]);
+    expect(ann.connection.writes).toBe(2);
+    fanOut.append('big', frame(5));
+    fanOut.flush('big');
+    expect(got(ann)).toEqual([1, 2, 4, 5]);
+    clock.advance(12);
+    expect(clock.pendingTimers()).toBe(0);
+  });
+
   it('keeps the order within a room whatever the kind of frame, for members who get some and members who get all', () => {
     const { fanOut, member, clock } = begin();
     const [ann, bob, cid] = [member('ann', 'r'), member('bob', 'r'), member('cid', 'r')];

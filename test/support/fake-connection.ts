@@ -32,7 +32,7 @@ export class FakeConnection implements Connection {
   readonly frames: Frame[] = [];
   /** What broke the promises; tests expect it to be empty. */
   readonly violations: string[] = [];
-  /** Calls of `write`: each would be one write to the socket. */
+  /** Writes to the socket: one for each call of `write`, or for all between `cork` and `uncork`. */
   writes = 0;
   closedWith: { readonly code: number; readonly reason: string } | undefined;
   terminated = false;
@@ -40,6 +40,7 @@ export class FakeConnection implements Connection {
   progress = 0;
   /** While set, what is sent stays in the queue, as with a peer that does not read. */
   stuck = false;
+  #corkedWrites: number | undefined;
   #waiting: (() => void)[] = [];
   readonly #positions = new Map<string, Known>();
 
@@ -49,9 +50,21 @@ export class FakeConnection implements Connection {
   }
 
   write(frames: Buffer): void {
-    this.writes += 1;
+    if (this.#corkedWrites === undefined) this.writes += 1;
+    else this.#corkedWrites += 1;
     this.#queue(frames.length);
     for (const text of readFrames(frames)) this.#received(text);
+  }
+
+  cork(): void {
+    if (this.#corkedWrites !== undefined) this.violations.push('corked twice');
+    this.#corkedWrites = 0;
+  }
+
+  uncork(): void {
+    if (this.#corkedWrites === undefined) this.violations.push('uncorked without a cork');
+    else if (this.#corkedWrites > 0) this.writes += 1;
+    this.#corkedWrites = undefined;
   }
 
   onDrained(then: () => void): void {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import type { Connection } from '../../src/core/connection.ts';
+import { textFrame } from '../../src/core/frame.ts';
 import { listen } from '../support/local-listener.ts';
 import { RawPeer } from '../support/raw-peer.ts';
 
@@ -62,6 +63,22 @@ describe('the progress of a connection', () => {
     }
     expect(connection.progress).not.toBe(before);
     expect(connection.queuedBytes).toBe(queued);
+  });
+});
+
+describe('a corked connection', () => {
+  test('hands nothing to the network until it is uncorked, and then all of it in order', async () => {
+    const { peer, connection, socket } = await open();
+    const before = connection.progress;
+    connection.cork();
+    connection.write(textFrame('"one"'));
+    connection.write(textFrame('"two"'));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([connection.progress, socket.writableLength]).toEqual([before, 14]);
+    connection.uncork();
+    let heard = '';
+    while (!heard.includes('two')) heard += String((await once(peer.socket, 'data'))[0]);
+    expect(heard).toMatch(/"one".*"two"/s);
   });
 });
 
