@@ -7,7 +7,7 @@ import { type Session, withPeer } from './session.ts';
 const MEMBERS = 1000;
 const PUBLISHERS = 4;
 const PAYLOAD_BYTES = 100;
-const RATES = [50, 250, 1000, 2000, 4000, 6000, 8000];
+const RATES = [50, 250, 1000, 4000, 8000];
 const QUICK_RATES = [50, 1000];
 
 async function* ramp(session: Session, { quick, say }: ScenarioSettings): AsyncGenerator<Measured> {

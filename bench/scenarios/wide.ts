@@ -6,7 +6,7 @@ import { type Session, withPeer } from './session.ts';
 
 const SIZES = [5000, 10_000];
 const QUICK_SIZES = [2000];
-const RATES = [10, 50];
+const RATES = [50];
 const PUBLISHERS = 4;
 const PAYLOAD_BYTES = 100;
 
