@@ -52,6 +52,30 @@ export class RoomBuffer {
     }
   }
 
+  /** What the store has from before the oldest kept, ascending: as much as there is room for, the newest of it. */
+  prepend(epoch: string, older: readonly Entry[]): void {
+    const first = this.#entries[this.#head];
+    if (first && epoch !== this.#epoch) return;
+    const fitting: Entry[] = [];
+    let next = first?.seq;
+    let bytes = this.#bytes;
+    for (const entry of older.toReversed()) {
+      if (next !== undefined && entry.seq >= next) continue;
+      bytes += entryBytes(entry);
+      const isHole = next !== undefined && entry.seq !== next - 1;
+      const isFull =
+        this.length + fitting.length >= this.#limits.ringMessages || bytes > this.#limits.ringBytes;
+      if (isHole || isFull) break;
+      fitting.push(entry);
+      this.#bytes = bytes;
+      next = entry.seq;
+    }
+    if (fitting.length === 0) return;
+    this.#epoch = epoch;
+    this.#entries = [...fitting.reverse(), ...this.#entries.slice(this.#head)];
+    this.#head = 0;
+  }
+
   /**
    * The entries right after `since` up to the newest, or undefined where the
    * ring cannot tell: another epoch, or a range that begins before it.

@@ -124,6 +124,19 @@ export class RoomStream {
     return this.#drain();
   }
 
+  /** Messages up to the cursor that somebody read: who asks for them next finds them in the ring. */
+  backfill(epoch: string, entries: readonly Entry[]): void {
+    const cursor = this.#cursor;
+    const last = entries[entries.length - 1];
+    if (!this.#live || !last || cursor?.epoch !== epoch) return;
+    // The ring ends at the cursor: what does not reach it would leave a hole.
+    if (this.ring.length === 0 && last.seq < cursor.seq) return;
+    this.ring.prepend(
+      epoch,
+      entries.filter((entry) => entry.seq <= cursor.seq),
+    );
+  }
+
   /** Frees the memory of the ring: joins then read from the store. */
   dropRing(): void {
     this.ring.clear();

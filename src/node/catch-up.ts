@@ -2,12 +2,14 @@
  * What a joiner missed: everything after its position, or the newest n, up to
  * exactly the position the room is at on this node in the turn in which the
  * answer is made. From the ring where it reaches back far enough, else from the
- * store, where all who ask from one position share one read. Never partial: it
- * is everything, or the reason why not. docs/decisions/0005.
+ * store, and what is read there goes into the ring: when thousands rejoin, each
+ * from where it was, a handful of reads serves them all. Never partial: it is
+ * everything, or the reason why not. docs/decisions/0005.
  */
 import { type Broker, BrokerError } from '../broker/broker.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Entry, ReadResult } from '../core/entry.ts';
+import { KeyedMutex } from '../core/keyed-mutex.ts';
 import type { RoomStream } from '../core/room-stream.ts';
 import { SingleFlight } from '../core/single-flight.ts';
 import { type JoinReason, type Position, samePosition } from '../protocol/position.ts';
@@ -16,6 +18,7 @@ import type { Relay } from './relay.ts';
 export interface CatchUpSettings {
   readonly joinMessages: number;
   readonly joinBytes: number;
+  readonly ringMessages: number;
   /** How long a join may wait for its room to be live. */
   readonly redisDeadlineMs: number;
 }
@@ -43,6 +46,7 @@ export class CatchUp {
   readonly #settings: CatchUpSettings;
   readonly #reads = new SingleFlight<ReadResult>();
   readonly #pages = new SingleFlight<Stored>();
+  readonly #fills = new KeyedMutex();
 
   constructor(broker: Broker, relay: Relay, clock: Clock, settings: CatchUpSettings) {
     this.#broker = broker;
@@ -107,17 +111,48 @@ export class CatchUp {
     return entries.slice(first);
   }
 
-  async #fromStore(room: string, wanted: Wanted): Promise<Stored> {
+  /** Undefined where the ring can answer by now. */
+  async #fromStore(room: string, wanted: Wanted): Promise<Stored | undefined> {
     if ('newest' in wanted) {
       // Up to where this node is: the store may be ahead of it, and what is beyond comes as messages.
       const top = this.#relay.stream(room)?.cursor?.seq ?? 0;
       return this.#pages.run(`${room} ${top} ${wanted.newest}`, () => this.#newest(room, top, wanted.newest));
     }
-    const { since } = wanted;
+    if (!this.#isNear(room, wanted.since)) return this.#readFrom(room, wanted.since);
+    // One at a time: what the first one reads goes into the ring, where the others find it.
+    return this.#fills.run(room, async () => {
+      if (this.#assemble(room, wanted, undefined)) return undefined;
+      // Not the first who misses the ring, so more will come: all that it can hold is read at once.
+      if ((this.#relay.stream(room)?.ring.length ?? 0) > 0) await this.#fillRing(room);
+      if (this.#assemble(room, wanted, undefined)) return undefined;
+      return this.#readFrom(room, wanted.since);
+    });
+  }
+
+  /** Whether a full ring would hold everything after this position. */
+  #isNear(room: string, since: Position): boolean {
+    const at = this.#relay.stream(room)?.cursor;
+    if (!at || at.epoch !== since.epoch) return false;
+    return since.seq < at.seq && at.seq - since.seq <= this.#settings.ringMessages;
+  }
+
+  async #fillRing(room: string): Promise<void> {
+    const at = this.#relay.stream(room)?.cursor;
+    if (!at) return;
+    const limit = this.#settings.ringMessages;
+    const { epoch, entries } = await this.#broker.history(room, { before: at.seq + 1, limit });
+    this.#relay.backfill(room, epoch, entries);
+  }
+
+  async #readFrom(room: string, since: Position): Promise<Stored> {
     const result = await this.#reads.run(`${room} ${since.epoch} ${since.seq}`, () =>
       this.#broker.read(room, since, this.#settings.joinMessages),
     );
-    if (result.verdict === 'ok') return { epoch: result.epoch, after: since.seq, entries: result.entries };
+    if (result.verdict === 'ok') {
+      // Across terms of the store it stays with the joiner: the ring is of one epoch.
+      if (result.terms.length === 0) this.#relay.backfill(room, result.epoch, result.entries);
+      return { epoch: result.epoch, after: since.seq, entries: result.entries };
+    }
     if (result.verdict === 'more') return { reason: 'too_far' };
     if (result.verdict === 'fresh') throw new Error('a read from a position was answered without one');
     return { reason: result.verdict };
@@ -125,6 +160,7 @@ export class CatchUp {
 
   async #newest(room: string, top: number, limit: number): Promise<Stored> {
     const { epoch, seq, entries } = await this.#broker.history(room, { before: top + 1, limit });
+    this.#relay.backfill(room, epoch, entries);
     return { epoch, after: (entries[0]?.seq ?? Math.min(seq, top) + 1) - 1, entries };
   }
 
@@ -145,8 +181,8 @@ export class CatchUp {
 }
 
 /** A client may be ahead of this node by messages still on their way here: it must not get them twice. */
-function whereAnswerable(wanted: Wanted, stored: Stored): (cursor: Position) => boolean {
-  if (!('since' in wanted) || 'reason' in stored) return () => true;
+function whereAnswerable(wanted: Wanted, stored: Stored | undefined): (cursor: Position) => boolean {
+  if (!('since' in wanted) || !stored || 'reason' in stored) return () => true;
   const { since } = wanted;
   return (cursor) => cursor.epoch !== since.epoch || cursor.seq >= since.seq;
 }

@@ -112,6 +112,14 @@ export class Relay {
     return this.#rooms.get(room)?.stream;
   }
 
+  /** What was read for a joiner is kept for the next ones. */
+  backfill(room: string, epoch: string, entries: readonly Entry[]): void {
+    const stream = this.#rooms.get(room)?.stream;
+    if (!stream) return;
+    stream.backfill(epoch, entries);
+    this.#rings.touch(room, stream);
+  }
+
   isLive(room: string): boolean {
     return this.#rooms.get(room)?.stream.live ?? false;
   }

@@ -54,6 +54,23 @@ describe('the ring of a room', () => {
     expect(ring.bytes).toBe(entryBytes(entry(9, 50)) + entryBytes(entry(10, 60)));
   });
 
+  it('takes older entries in front of what it keeps: the newest of them, without a hole, as far as there is room', () => {
+    const entries = (from: number, to: number) =>
+      Array.from({ length: to - from + 1 }, (_, n) => entry(from + n));
+    const ring = filled(7, 8);
+    ring.prepend('e1', entries(1, 5));
+    ring.prepend('e2', entries(1, 6));
+    expect(seqsAfter(ring, 5)).toBeUndefined();
+    ring.prepend('e1', entries(2, 7));
+    expect([seqsAfter(ring, 3), seqsAfter(ring, 4)]).toEqual([undefined, [5, 6, 7, 8]]);
+    ring.append('e1', entry(9));
+    expect([ring.length, seqsAfter(ring, 5)]).toEqual([4, [6, 7, 8, 9]]);
+    expect(ring.bytes).toBe(4 * entryBytes(entry(1)));
+    const empty = new RoomBuffer({ ringMessages: 100, ringBytes: 2 * entryBytes(entry(1)) });
+    empty.prepend('e1', entries(1, 5));
+    expect([empty.bytes, seqsAfter(empty, 3)]).toEqual([2 * entryBytes(entry(1)), [4, 5]]);
+  });
+
   it('does not keep an entry bigger than itself, and goes on after it', () => {
     const ring = new RoomBuffer({ ringMessages: 100, ringBytes: 1000 });
     ring.append('e1', entry(1));

@@ -166,6 +166,38 @@ describe('a join with a position', () => {
     expect(reads(store)).toEqual(['read r']);
   });
 
+  it('reads a handful of times when a hundred rejoin a room this node has not followed, each from where it was', async () => {
+    const { hello, store, settle } = begin();
+    const epoch = await published(store, 'r', 200);
+    const clients = await Promise.all(Array.from({ length: 100 }, (_, n) => hello(`u${n}`)));
+    clients.forEach((client, n) => {
+      client.say({ type: 'join', id: 'j', room: 'r', since: { epoch, seq: 199 - n } });
+    });
+    while (!clients.every((client) => client.connection.reply('j'))) await settle();
+    for (const [n, client] of clients.entries()) {
+      expect(client.connection.reply('j')).toMatchObject({ recovered: true, seq: 200 });
+      expect(client.connection.seqs('r')).toHaveLength(n + 1);
+    }
+    // The node's own first one, that of the first client, and all the rest at once.
+    expect(reads(store)).toEqual(['read r', 'read r', 'history r']);
+    await published(store, 'r', 1);
+    const late = await hello('late');
+    await late.join('r', { since: { epoch, seq: 100 } });
+    expect(late.connection.seqs('r')).toHaveLength(101);
+    expect(reads(store)).toHaveLength(3);
+  });
+
+  it('keeps what was read for "the last n" as well', async () => {
+    const { hello, store } = begin();
+    await published(store, 'r', 9);
+    for (const name of ['ann', 'bob', 'cid']) {
+      const client = await hello(name);
+      await client.join('r', { history: 3 });
+      expect(client.connection.seqs('r')).toEqual([7, 8, 9]);
+    }
+    expect(reads(store)).toEqual(['read r', 'history r']);
+  });
+
   it('reads again where more was heard meanwhile than memory holds', async () => {
     const { hello, store, settle } = begin({ ringMessages: 2 });
     const ann = await hello('ann');
