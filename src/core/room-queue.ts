@@ -18,14 +18,15 @@ interface Line {
 }
 
 export class RoomQueue {
-  readonly #lines = new Map<string, Line>();
+  /** Made when something is under way for the first time: most connections only listen. */
+  #lines: Map<string, Line> | undefined;
 
   /** Frames waiting in all rooms: their number is limited by the dispatcher. */
   waiting = 0;
 
   /** Runs `task` now, or after the frames it must wait for. Tasks never throw and never reject: they answer the client themselves. */
   run(room: string, kind: 'publish' | 'other', task: Task): void {
-    const line = this.#lines.get(room);
+    const line = this.#lines?.get(room);
     if (line && (line.waiting.length > 0 || line.busy || (kind === 'other' && line.publishing > 0))) {
       line.waiting.push({ kind, task });
       this.waiting += 1;
@@ -37,6 +38,7 @@ export class RoomQueue {
   #start(room: string, kind: 'publish' | 'other', task: Task): void {
     const done = task();
     if (!done) return;
+    this.#lines ??= new Map();
     const line = this.#lines.get(room) ?? { publishing: 0, busy: false, waiting: [] };
     this.#lines.set(room, line);
     if (kind === 'publish') line.publishing += 1;
@@ -55,6 +57,6 @@ export class RoomQueue {
       this.waiting -= 1;
       this.#start(room, head.kind, head.task);
     }
-    if (!line.busy && line.publishing === 0) this.#lines.delete(room);
+    if (!line.busy && line.publishing === 0) this.#lines?.delete(room);
   }
 }

@@ -40,7 +40,8 @@ export interface DispatchParts {
 export class Dispatcher {
   readonly #parts: DispatchParts;
   readonly #connection: Connection;
-  readonly #helloTimer: Timer;
+  /** Let go of with the first frame: an idle connection is to cost as little as it can. */
+  #helloTimer: Timer | undefined;
   #session: Session | undefined;
   #ended = false;
 
@@ -64,10 +65,15 @@ export class Dispatcher {
 
   /** The socket is gone, however it went. */
   closed(): void {
-    this.#helloTimer.cancel();
+    this.#heard();
     this.#ended = true;
     if (!this.#session || this.#session.closed) return;
     this.#parts.goodbye(this.#session);
+  }
+
+  #heard(): void {
+    this.#helloTimer?.cancel();
+    this.#helloTimer = undefined;
   }
 
   #one(parsed: Parsed): void {
@@ -99,7 +105,7 @@ export class Dispatcher {
   ): Session | undefined {
     try {
       this.#session = this.#parts.hello(this.#connection, frame);
-      this.#helloTimer.cancel();
+      this.#heard();
       if (!this.#session) this.#ended = true;
     } catch (error) {
       this.#answerError(error, asked);
