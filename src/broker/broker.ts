@@ -110,6 +110,19 @@ export interface Broker {
   /** A page of what is kept. Rejects with `unavailable`. */
   history(room: string, query: HistoryQuery): Promise<HistoryPage>;
 
+  /**
+   * Up to where the user of this inbox has read, on any device; seq 0 of the present epoch where nothing was
+   * ever marked. The mark may be of an epoch that is gone: reading on from it says so. Creates the room.
+   * Rejects with `unavailable`.
+   */
+  readMark(room: string): Promise<Position>;
+  /**
+   * "Read up to here": moves the mark forward, never back; may be repeated. Resolves to false, and changes
+   * nothing, where the position is none of the room's present stream: of another life, of messages that
+   * were lost, or beyond the top. Rejects with `unavailable` or `unknown_outcome`.
+   */
+  markRead(room: string, position: Position): Promise<boolean>;
+
   health(): BrokerHealth;
 }
 

@@ -2,6 +2,7 @@
  * What a node knows of one connection after its first frame: who it is, the
  * rooms it is in, its budgets. Pure state; use cases in node/ change it.
  */
+import { inboxOf } from '../protocol/names.ts';
 import type { Position } from '../protocol/position.ts';
 import type { Connection } from './connection.ts';
 import { PerMinute, SecondsInRow, TokenBucket } from './rate-limit.ts';
@@ -46,6 +47,8 @@ export class Session {
   /** Told `status down` and not yet `up`. */
   toldDown = false;
   closed = false;
+  /** Its inbox was asked for and is not joined yet: Redis is away, or has not answered. */
+  awaitsInbox = false;
 
   constructor(connection: Connection, user: string, named: boolean, limits: SessionLimits, now: number) {
     this.connection = connection;
@@ -54,6 +57,11 @@ export class Session {
     this.publishes = new TokenBucket(limits.limitPublishPerSecond, limits.limitPublishBurst, now);
     this.joins = new TokenBucket(limits.limitJoinsPerSecond, limits.limitJoinsBurst, now);
     this.badFrames = new PerMinute(limits.limitBadFramesPerMinute);
+  }
+
+  /** How many rooms it is in. Its own inbox is none of them: nobody asked to join it by name. */
+  get rooms(): number {
+    return this.subscriptions.size - (this.subscriptions.has(inboxOf(this.user)) ? 1 : 0);
   }
 
   get id(): string {

@@ -13,7 +13,7 @@ export interface Identity {
   readonly named: boolean;
 }
 
-export type Action = 'join' | 'publish' | 'signal' | 'state' | 'presence' | 'history';
+export type Action = 'join' | 'publish' | 'signal' | 'state' | 'presence' | 'history' | 'send';
 
 export interface Access {
   /** Throws a `Refusal` (`unauthorized`, `forbidden`) where the hello proves no identity. */

@@ -10,12 +10,14 @@ import { type Broker, BrokerError } from '../broker/broker.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Entry, ReadResult } from '../core/entry.ts';
 import { KeyedMutex } from '../core/keyed-mutex.ts';
+import { type MessagesKept, messagesKept } from '../core/retention.ts';
 import type { RoomStream } from '../core/room-stream.ts';
 import { SingleFlight } from '../core/single-flight.ts';
+import { isInboxRoom } from '../protocol/names.ts';
 import { type JoinReason, type Position, samePosition } from '../protocol/position.ts';
 import type { Relay } from './relay.ts';
 
-export interface CatchUpSettings {
+export interface CatchUpSettings extends MessagesKept {
   readonly joinMessages: number;
   readonly joinBytes: number;
   readonly ringMessages: number;
@@ -25,16 +27,20 @@ export interface CatchUpSettings {
 
 export type Wanted = { readonly since: Position } | { readonly newest: number };
 
-/** `at`: the room's position; `entries` end there. `reason`: why continuity from `since` could not be given. */
-export interface Missed {
-  readonly at: Position;
-  readonly entries: readonly Entry[];
-  readonly reason?: JoinReason;
-}
+/** `at`: the room's position; `entries` end there. `reason`: why there are none, although `since` was given. */
+export type Missed =
+  | { readonly at: Position; readonly entries: readonly Entry[]; readonly reason?: undefined }
+  | {
+      readonly at: Position;
+      readonly entries: readonly Entry[];
+      readonly reason: JoinReason;
+      /** Where a member that wants all that is kept goes on from: `since` for `too_far`, else the end of what was lost. */
+      readonly from: Position;
+    };
 
 /** What the store said, to be joined with what was heard meanwhile. */
 type Stored =
-  | { readonly reason: JoinReason }
+  | { readonly reason: JoinReason; readonly from: Position }
   | { readonly epoch: string; readonly after: number; readonly entries: readonly Entry[] };
 
 const TRIES = 3;
@@ -90,13 +96,13 @@ export class CatchUp {
     const stream = this.#relay.stream(room);
     const at = stream?.cursor;
     if (!stream?.live || !at) return undefined;
-    if (stored && 'reason' in stored) return { at, entries: [], reason: stored.reason };
+    if (stored && 'reason' in stored) return { at, entries: [], reason: stored.reason, from: stored.from };
     const entries = stored ? extended(stream, at, stored) : fromRing(stream, at, wanted);
     if (!entries) return undefined;
     if ('newest' in wanted) return { at, entries: this.#newestThatFit(entries, wanted.newest) };
     const tooFar =
       entries.length > this.#settings.joinMessages || bytesOf(entries) > this.#settings.joinBytes;
-    return tooFar ? { at, entries: [], reason: 'too_far' } : { at, entries };
+    return tooFar ? { at, entries: [], reason: 'too_far', from: wanted.since } : { at, entries };
   }
 
   /** "The last n" promises no continuity, so where they are too big for one reply fewer are given. */
@@ -118,14 +124,15 @@ export class CatchUp {
       const top = this.#relay.stream(room)?.cursor?.seq ?? 0;
       return this.#pages.run(`${room} ${top} ${wanted.newest}`, () => this.#newest(room, top, wanted.newest));
     }
-    if (!this.#isNear(room, wanted.since)) return this.#readFrom(room, wanted.since);
+    if (!this.#isNear(room, wanted.since))
+      return this.#since(room, wanted.since, this.#settings.joinMessages);
     // One at a time: what the first one reads goes into the ring, where the others find it.
     return this.#fills.run(room, async () => {
       if (this.#assemble(room, wanted, undefined)) return undefined;
       // Not the first who misses the ring, so more will come: all that it can hold is read at once.
       if ((this.#relay.stream(room)?.ring.length ?? 0) > 0) await this.#fillRing(room);
       if (this.#assemble(room, wanted, undefined)) return undefined;
-      return this.#readFrom(room, wanted.since);
+      return this.#since(room, wanted.since, this.#settings.joinMessages);
     });
   }
 
@@ -144,18 +151,22 @@ export class CatchUp {
     this.#relay.backfill(room, epoch, entries);
   }
 
-  async #readFrom(room: string, since: Position): Promise<Stored> {
-    const result = await this.#reads.run(`${room} ${since.epoch} ${since.seq}`, () =>
-      this.#broker.read(room, since, this.#settings.joinMessages),
+  async #since(room: string, since: Position, limit: number): Promise<Stored> {
+    const result = await this.#reads.run(`${room} ${since.epoch} ${since.seq} ${limit}`, () =>
+      this.#broker.read(room, since, limit),
     );
-    if (result.verdict === 'ok') {
+    const { verdict, epoch, top } = result;
+    if (verdict === 'ok') {
       // Across terms of the store it stays with the joiner: the ring is of one epoch.
-      if (result.terms.length === 0) this.#relay.backfill(room, result.epoch, result.entries);
-      return { epoch: result.epoch, after: since.seq, entries: result.entries };
+      if (result.terms.length === 0) this.#relay.backfill(room, epoch, result.entries);
+      return { epoch, after: since.seq, entries: result.entries };
     }
-    if (result.verdict === 'more') return { reason: 'too_far' };
-    if (result.verdict === 'fresh') throw new Error('a read from a position was answered without one');
-    return { reason: result.verdict };
+    if (verdict === 'more') return { reason: 'too_far', from: since };
+    if (verdict === 'fresh') throw new Error('a read from a position was answered without one');
+    // Of a break, an answer tells only its newest part: where an inbox goes on, all that is kept must be known.
+    const whole = isInboxRoom(room) ? messagesKept(room, this.#settings) : 0;
+    if (limit < whole && result.entries.length >= limit) return this.#since(room, since, whole);
+    return { reason: verdict, from: { epoch, seq: top - result.entries.length } };
   }
 
   async #newest(room: string, top: number, limit: number): Promise<Stored> {

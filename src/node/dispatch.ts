@@ -13,7 +13,7 @@ import type { ClientFrame } from '../protocol/messages.ts';
 import { type Parsed, parseText } from '../protocol/parse.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
 import { closeWith, type RequestId, sendError } from './replies.ts';
-import type { RoomFrame, RoomRequests } from './room-requests.ts';
+import { type RoomFrame, type RoomRequests, roomOf } from './room-requests.ts';
 
 export interface DispatchSettings {
   readonly helloTimeoutMs: number;
@@ -121,10 +121,6 @@ export class Dispatcher {
       case 'refresh':
         this.#unsupported(frame, 'no authentication is configured here, so there is no token to refresh');
         return;
-      case 'send':
-      case 'read':
-        this.#unsupported(frame, 'this server does not serve inboxes yet');
-        return;
       default:
         this.#roomRequest(session, frame);
     }
@@ -136,15 +132,15 @@ export class Dispatcher {
       const message = `${limitInFlight} frames of this connection wait for a join already; wait for its reply`;
       sendError(this.#connection, {
         id: frame.id,
-        room: frame.room,
+        room: 'room' in frame ? frame.room : undefined,
         code: 'rate_limited',
         message,
         retryAfterMs: 100,
       });
       return;
     }
-    const kind = frame.type === 'publish' ? 'publish' : 'other';
-    session.queue.run(frame.room, kind, () => {
+    const kind = frame.type === 'publish' || frame.type === 'send' ? 'publish' : 'other';
+    session.queue.run(roomOf(session, frame), kind, () => {
       try {
         return this.#parts.requests
           .handle(session, frame)

@@ -12,11 +12,13 @@ import { Session, type SessionLimits } from '../core/session.ts';
 import { CLOSE } from '../protocol/codes.ts';
 import { encodeFrame } from '../protocol/encode.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
+import { inboxOf } from '../protocol/names.ts';
 import type { HelloFrame } from '../protocol/messages.ts';
 import type { Access } from './access.ts';
+import type { InboxJoins } from './inbox-join.ts';
 import type { LinkStatus } from './link-status.ts';
 import type { PresenceWriter } from './presence-writer.ts';
-import { closeWith, sendError } from './replies.ts';
+import { closeWith } from './replies.ts';
 
 export interface HelloSettings extends SessionLimits {
   readonly nodeName: string;
@@ -36,6 +38,7 @@ export interface HelloParts {
   readonly store: PresenceStore;
   readonly writer: PresenceWriter;
   readonly status: LinkStatus;
+  readonly inboxes: Pick<InboxJoins, 'open'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** `roomcast/x.y.z` */
@@ -56,12 +59,7 @@ export function hello(parts: HelloParts, connection: Connection, frame: HelloFra
   hub.add(session);
   connection.send(encodeFrame(welcome(parts, session, frame)));
   parts.status.greet(session);
-  if (frame.inbox !== undefined) {
-    sendError(connection, {
-      code: 'unsupported',
-      message: 'this server does not serve inboxes yet; everything else works',
-    });
-  }
+  if (frame.inbox !== undefined) parts.inboxes.open(session, frame.inbox);
   if (named) goOnline(parts, session);
   return session;
 }
@@ -74,7 +72,7 @@ export function goodbye(parts: HelloParts, session: Session): void {
 }
 
 export function onlineRoom(user: string): string {
-  return `@${user}`;
+  return inboxOf(user);
 }
 
 function welcome(parts: HelloParts, session: Session, frame: HelloFrame) {

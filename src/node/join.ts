@@ -36,7 +36,7 @@ export interface JoinParts {
 
 /** Refuses at once what can be refused without asking anybody. */
 export function checkJoin(session: Session, frame: JoinFrame, settings: JoinSettings): void {
-  const rooms = session.subscriptions.size + session.joining;
+  const rooms = session.rooms + session.joining;
   const again = session.subscriptions.has(frame.room);
   if (!again && settings.limitRoomsPerConnection > 0 && rooms >= settings.limitRoomsPerConnection) {
     throw new Refusal(
@@ -78,14 +78,8 @@ export async function join(parts: JoinParts, session: Session, frame: JoinFrame)
     // Set through another node before this one had the user: a later rebuild must not write an empty state in its place.
     const known = view.members?.find(({ user }) => user === session.user);
     if (known) parts.writer.ledger.heardState(room, known.user, known.state);
-    const { connection } = session;
-    const full = () =>
-      !session.closed &&
-      parts.settings.limitOutboxBytes > 0 &&
-      connection.queuedBytes > parts.settings.limitOutboxBytes
-        ? new Promise<void>((resolve) => connection.onDrained(resolve))
-        : undefined;
-    await parts.catchUp.missed(room, wantedBy(frame), full, (missed) => {
+    const drained = () => whenFull(session, parts.settings);
+    await parts.catchUp.missed(room, wantedBy(frame), drained, (missed) => {
       if (session.closed) throw new Refusal('unavailable', 'the connection closed while it joined');
       attach(parts, session, frame, missed, view);
     });
@@ -93,6 +87,15 @@ export async function join(parts: JoinParts, session: Session, frame: JoinFrame)
     for (const step of undo.reverse()) step();
     throw error;
   }
+}
+
+/** Until the connection has taken what is queued, where that is much: replies to many joins must not pile up. */
+export function whenFull(
+  { closed, connection }: Session,
+  { limitOutboxBytes }: Pick<JoinSettings, 'limitOutboxBytes'>,
+): Promise<void> | undefined {
+  if (closed || limitOutboxBytes === 0 || connection.queuedBytes <= limitOutboxBytes) return undefined;
+  return new Promise((resolve) => connection.onDrained(resolve));
 }
 
 /** A connection is counted once per room: joining again only replaces its subscription. */

@@ -1,6 +1,7 @@
 /** Leave: out of the room at once, and out of its presence. A closed connection leaves everything, but is held for a while. */
 import type { Hub } from '../core/hub.ts';
 import type { Session } from '../core/session.ts';
+import { isInboxRoom } from '../protocol/names.ts';
 import type { FanOut } from './fan-out.ts';
 import type { RoomInterest } from './interest.ts';
 import type { LinkStatus } from './link-status.ts';
@@ -20,14 +21,15 @@ export function leave(parts: LeaveParts, session: Session, room: string): void {
   if (!parts.hub.leave(session, room)) return;
   parts.writer.leave(room, session.user, 'left');
   parts.interest.release(room);
-  parts.status.left(session);
+  parts.status.roomsChanged(session);
 }
 
 /** The connection is gone, clean or not: only `leave`, a kick or an expired token end membership at once. */
 export function leaveAllClosed(parts: LeaveParts, session: Session): void {
   session.closed = true;
   for (const room of parts.hub.remove(session)) {
-    parts.writer.close(room, session.user);
+    // Whoever has the inbox open is in nobody's presence by that; the online state of the same name is hello's.
+    if (!isInboxRoom(room)) parts.writer.close(room, session.user);
     parts.interest.release(room);
   }
 }

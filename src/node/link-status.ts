@@ -53,8 +53,8 @@ export class LinkStatus {
     for (const session of this.#hub.sessions()) this.#tellUpIfHealed(session);
   }
 
-  /** The session is in one room less: perhaps it was the last that is not healed. */
-  left(session: Session): void {
+  /** The session left a room or joined its inbox: perhaps that was the last that is not healed. */
+  roomsChanged(session: Session): void {
     if (this.isUp) this.#tellUpIfHealed(session);
   }
 
@@ -65,7 +65,7 @@ export class LinkStatus {
   }
 
   #tellUpIfHealed(session: Session): void {
-    if (!session.toldDown) return;
+    if (!session.toldDown || session.awaitsInbox) return;
     for (const { room, behind } of session.subscriptions.values()) if (behind || !this.#isLive(room)) return;
     session.toldDown = false;
     session.connection.send(encodeFrame({ type: 'status', redis: 'up' }));

@@ -15,6 +15,7 @@ import { Dispatcher, type DispatchParts, type DispatchSettings } from './dispatc
 import { type DrainSettings, drain } from './drain.ts';
 import { FanOut, type FanOutSettings } from './fan-out.ts';
 import { goodbye, type HelloParts, type HelloSettings, hello } from './hello.ts';
+import { InboxJoins } from './inbox-join.ts';
 import { type InterestSettings, RoomInterest } from './interest.ts';
 import type { JoinSettings } from './join.ts';
 import { leaveAllClosed } from './leave.ts';
@@ -67,6 +68,7 @@ export class Node {
   readonly #status: LinkStatus;
   readonly #rates: RateGate;
   readonly #slow: SlowConsumers;
+  readonly #inboxes: InboxJoins;
   readonly #dispatch: DispatchParts;
   #sweeps: readonly Timer[] = [];
 
@@ -91,7 +93,21 @@ export class Node {
     );
     this.#writer = new PresenceWriter(presence, clock, logger, settings);
     this.#rates = new RateGate(clock, settings);
-    this.#dispatch = this.#compose();
+    const interest = new RoomInterest(broker, clock, settings, [this.#relay, this.#presence]);
+    const catchUp = new CatchUp(broker, this.#relay, clock, settings);
+    this.#inboxes = new InboxJoins({
+      broker,
+      interest,
+      catchUp,
+      clock,
+      logger,
+      settings,
+      hub: this.hub,
+      fanOut: this.#fanOut,
+      slow: this.#slow,
+      status: this.#status,
+    });
+    this.#dispatch = this.#compose(interest, catchUp);
   }
 
   start(): void {
@@ -133,10 +149,8 @@ export class Node {
     await this.#ports.broker.stop();
   }
 
-  #compose(): DispatchParts {
+  #compose(interest: RoomInterest, catchUp: CatchUp): DispatchParts {
     const { broker, presence, access, clock, logger, serverName, settings } = this.#ports;
-    const interest = new RoomInterest(broker, clock, settings, [this.#relay, this.#presence]);
-    const catchUp = new CatchUp(broker, this.#relay, clock, settings);
     const rooms = {
       broker,
       access,
@@ -149,6 +163,7 @@ export class Node {
       writer: this.#writer,
       rates: this.#rates,
       status: this.#status,
+      relay: this.#relay,
     };
     const greeting: HelloParts = {
       access,
@@ -160,6 +175,7 @@ export class Node {
       store: presence,
       writer: this.#writer,
       status: this.#status,
+      inboxes: this.#inboxes,
     };
     return {
       clock,
@@ -202,7 +218,9 @@ export class Node {
 
   #statusChanged(status: BrokerStatus): void {
     this.#status.change(status);
-    if (status === 'up') this.#writer.retryNow();
+    if (status !== 'up') return;
+    this.#writer.retryNow();
+    this.#inboxes.retryNow();
   }
 
   /** The store may have forgotten this node: everybody who is here is said again. */

@@ -14,6 +14,7 @@ import type { Logger } from '../core/logger.ts';
 import type { PresenceChange, PresenceSnapshot } from '../core/member.ts';
 import { PresenceReplica, type ReplicaLimits } from '../core/presence-replica.ts';
 import type { Session, Subscription } from '../core/session.ts';
+import { isInboxRoom } from '../protocol/names.ts';
 import type { FanOut } from './fan-out.ts';
 import { PresenceFrames } from './presence-frames.ts';
 
@@ -66,7 +67,8 @@ export class PresenceRelay {
   }
 
   follow(room: string): void {
-    if (this.#rooms.has(room)) return;
+    // Nobody in an inbox is told who is online; who asks is answered from the store.
+    if (isInboxRoom(room) || this.#rooms.has(room)) return;
     const replica = new PresenceReplica(this.#settings);
     this.#rooms.set(room, { replica, window: undefined, loading: undefined, generation: 0, settledAtMs: 0 });
   }

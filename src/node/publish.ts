@@ -16,7 +16,7 @@ export interface PayloadSettings {
 export function publish(
   broker: Broker,
   session: Session,
-  frame: PublishFrame,
+  frame: Pick<PublishFrame, 'room' | 'data' | 'key'>,
   settings: PayloadSettings,
 ): Promise<Receipt> {
   const { room, key } = frame;

@@ -14,6 +14,7 @@ import { textFrame } from '../core/frame.ts';
 import type { Hub } from '../core/hub.ts';
 import type { Logger } from '../core/logger.ts';
 import { entryBytes } from '../core/room-buffer.ts';
+import { type MessagesKept, messagesKept } from '../core/retention.ts';
 import { RoomStream, type StreamLimits } from '../core/room-stream.ts';
 import { encodeFrame, messageFrame } from '../protocol/encode.ts';
 import type { EpochFrame, ResetFrame } from '../protocol/messages.ts';
@@ -21,11 +22,9 @@ import type { Position, ResetReason } from '../protocol/position.ts';
 import type { FanOut } from './fan-out.ts';
 import { RingBudget } from './ring-budget.ts';
 
-export interface RelaySettings extends StreamLimits {
+export interface RelaySettings extends StreamLimits, MessagesKept {
   readonly ringBytesTotal: number;
   readonly syncBytesTotal: number;
-  /** What the store keeps of a room. */
-  readonly historyMessages: number;
   readonly joinMessages: number;
 }
 
@@ -194,9 +193,8 @@ export class Relay {
 
   #read(room: string, followed: Followed): void {
     const generation = followed.stream.readIssued();
-    const { historyMessages, joinMessages } = this.#settings;
     // All that is kept fits one answer: of a break, an answer tells only its newest part, and the rest would be skipped.
-    const limit = Math.max(historyMessages, joinMessages);
+    const limit = Math.max(messagesKept(room, this.#settings), this.#settings.joinMessages);
     this.#broker.read(room, followed.stream.cursor, limit).then(
       (result) => {
         if (this.#rooms.get(room) !== followed) return;

@@ -8,9 +8,12 @@ import type {
   LeaveFrame,
   PresenceRequestFrame,
   PublishFrame,
+  ReadFrame,
+  SendFrame,
   SignalFrame,
   StateFrame,
 } from '../protocol/messages.ts';
+import { inboxOf, isInboxRoom } from '../protocol/names.ts';
 import type { Access, Action } from './access.ts';
 import { type HistorySettings, history } from './history.ts';
 import { checkJoin, type JoinParts, type JoinSettings, join, stateText } from './join.ts';
@@ -19,7 +22,9 @@ import type { LinkStatus } from './link-status.ts';
 import { presenceTold } from './presence-relay.ts';
 import { type PayloadSettings, publish } from './publish.ts';
 import type { RateGate } from './rate-gate.ts';
+import { markRead } from './read.ts';
 import { Refusal } from './refusal.ts';
+import type { Relay } from './relay.ts';
 import { sendSignal } from './signal.ts';
 
 export type RoomFrame =
@@ -29,13 +34,22 @@ export type RoomFrame =
   | HistoryFrame
   | SignalFrame
   | StateFrame
-  | PresenceRequestFrame;
+  | PresenceRequestFrame
+  | SendFrame
+  | ReadFrame;
+
+/** The room a request is about: `send` and `read` name it by its user. */
+export function roomOf(session: Session, frame: RoomFrame): string {
+  if (frame.type === 'send') return inboxOf(frame.to);
+  return frame.type === 'read' ? inboxOf(session.user) : frame.room;
+}
 
 export interface RoomRequestParts extends JoinParts {
   readonly broker: Broker;
   readonly access: Access;
   readonly rates: RateGate;
   readonly status: LinkStatus;
+  readonly relay: Relay;
   readonly settings: JoinSettings & HistorySettings & PayloadSettings;
 }
 
@@ -64,6 +78,10 @@ export class RoomRequests {
         return this.#presence(session, frame);
       case 'history':
         return this.#history(session, frame);
+      case 'send':
+        return this.#send(session, frame);
+      case 'read':
+        return this.#read(session, frame);
     }
   }
 
@@ -115,7 +133,7 @@ export class RoomRequests {
   async #presence(session: Session, frame: PresenceRequestFrame): Promise<void> {
     const { id, room } = frame;
     // The online state of a user is no room to be joined; who may ask is the access port's to say.
-    if (room.startsWith('@')) this.#permit(session, 'presence', room);
+    if (isInboxRoom(room)) this.#permit(session, 'presence', room);
     else this.#joined(session, 'presence', room);
     const known = await this.#parts.presence.view(room, 0);
     this.#parts.fanOut.flush(room);
@@ -127,8 +145,40 @@ export class RoomRequests {
   }
 
   async #history(session: Session, frame: HistoryFrame): Promise<void> {
-    this.#joined(session, 'history', frame.room);
+    if (isInboxRoom(frame.room)) this.#ownInbox(session, 'history', frame.room);
+    else this.#joined(session, 'history', frame.room);
     session.connection.send(await history(this.#parts.broker, frame, this.#parts.settings));
+  }
+
+  #send(session: Session, { id, to, data, key }: SendFrame): Promise<void> {
+    const room = inboxOf(to);
+    this.#parts.rates.message(session, room);
+    this.#permit(session, 'send', room);
+    return publish(this.#parts.broker, session, { room, data, key }, this.#parts.settings).then(
+      ({ epoch, seq, duplicate }) => {
+        if (id === undefined) return;
+        session.connection.send(encodeFrame({ type: 'ok', id, epoch, seq, ...(duplicate && { duplicate }) }));
+      },
+    );
+  }
+
+  async #read(session: Session, frame: ReadFrame): Promise<void> {
+    const room = inboxOf(session.user);
+    this.#parts.rates.message(session, room);
+    this.#ownInbox(session, 'read', room);
+    await markRead(this.#parts.broker, this.#parts.relay, session, frame);
+    if (frame.id !== undefined) session.connection.send(encodeFrame({ type: 'ok', id: frame.id }));
+  }
+
+  /** An inbox is its user's alone, on the connections that asked for it. */
+  #ownInbox(session: Session, action: string, room: string): void {
+    if (room !== inboxOf(session.user)) {
+      throw new Refusal('forbidden', `${action} of "${room}" is its user's alone`);
+    }
+    if (session.awaitsInbox) throw new Refusal('unavailable', 'your inbox is not joined yet; Redis is away');
+    if (!session.subscriptions.has(room)) {
+      throw new Refusal('not_joined', `${action} needs your inbox, joined by "inbox" in hello`);
+    }
   }
 
   #ok(session: Session, frame: LeaveFrame | SignalFrame | StateFrame): undefined {

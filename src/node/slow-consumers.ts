@@ -12,6 +12,7 @@ import type { Entry, ReadResult } from '../core/entry.ts';
 import { textFrame } from '../core/frame.ts';
 import { KeyedMutex } from '../core/keyed-mutex.ts';
 import type { Logger } from '../core/logger.ts';
+import { type MessagesKept, messagesKept } from '../core/retention.ts';
 import { RoomStream, type StreamLimits } from '../core/room-stream.ts';
 import type { Session, Subscription } from '../core/session.ts';
 import { SingleFlight } from '../core/single-flight.ts';
@@ -24,12 +25,10 @@ import type { PresenceRelay } from './presence-relay.ts';
 import type { Relay } from './relay.ts';
 import { closeWith } from './replies.ts';
 
-export interface SlowConsumerSettings extends StreamLimits {
+export interface SlowConsumerSettings extends StreamLimits, MessagesKept {
   readonly limitOutboxBytes: number;
   readonly limitOutboxTotalBytes: number;
   readonly limitOutboxStallMs: number;
-  /** What the store keeps of a room. */
-  readonly historyMessages: number;
 }
 
 interface Stalled {
@@ -39,6 +38,7 @@ interface Stalled {
 
 /** Entries read for one step of a catch-up, at most; what is written of them is bounded by bytes. */
 const CHUNK_ENTRIES = 64;
+const CHUNK_BYTES = 262_144;
 const RETRY_MS = 200;
 /** The close frame queues behind the backlog: a peer that does not read will never see it. */
 const CLOSE_PATIENCE_MS = 1000;
@@ -82,6 +82,15 @@ export class SlowConsumers implements SlowKeeper {
   fellBehind(subscription: Subscription, before: Position): void {
     subscription.behind = before;
     this.#keep(subscription.session);
+  }
+
+  /** A member that begins further back than one reply may carry: it is given the rest in chunks, as it takes them. */
+  beginsBehind(subscription: Subscription, from: Position): void {
+    const { session } = subscription;
+    subscription.behind = from;
+    if (this.#sessions.has(session)) return;
+    this.#sessions.set(session, { progress: session.connection.progress, sinceMs: this.#clock.now() });
+    void this.#resume(session);
   }
 
   missedPresence(subscription: Subscription): void {
@@ -161,7 +170,7 @@ export class SlowConsumers implements SlowKeeper {
     let bytes = 0;
     let { seq } = behind;
     for (const entry of entries) {
-      if (bytes > this.#settings.limitOutboxBytes) break;
+      if (bytes > this.#chunkBytes) break;
       const frame = textFrame(messageFrame(room, entry));
       frames.push(frame);
       bytes += frame.length;
@@ -179,7 +188,7 @@ export class SlowConsumers implements SlowKeeper {
     let reached = behind;
     // What was read beyond the chunk is left for the next step. `own` is at a frame's position when it tells it.
     const tell = (frame: string | Buffer) => {
-      if (bytes > this.#settings.limitOutboxBytes) return;
+      if (bytes > this.#chunkBytes) return;
       const framed = textFrame(frame);
       frames.push(framed);
       bytes += framed.length;
@@ -221,18 +230,25 @@ export class SlowConsumers implements SlowKeeper {
     if (!cut) return result;
     // Of a break, an answer tells only its newest part: the rest of what is kept would be skipped. One at a time,
     // because all that a room keeps is much, and many may have fallen out of it together.
-    return this.#wholeReads.run('', () => this.#broker.read(room, behind, this.#settings.historyMessages));
+    return this.#wholeReads.run('', () =>
+      this.#broker.read(room, behind, messagesKept(room, this.#settings)),
+    );
   }
 
   /** So many entries as a chunk may have bytes, by the size of those in the ring. */
   #chunkEntries({ ring }: RoomStream): number {
     if (ring.length === 0) return CHUNK_ENTRIES;
-    const entries = Math.ceil((this.#settings.limitOutboxBytes * ring.length) / ring.bytes);
+    const entries = Math.ceil((this.#chunkBytes * ring.length) / ring.bytes);
     return Math.min(CHUNK_ENTRIES, Math.max(1, entries));
   }
 
+  /** What one step may write. Also where nobody is ever paused, an inbox is told in chunks. */
+  get #chunkBytes(): number {
+    return this.#settings.limitOutboxBytes || CHUNK_BYTES;
+  }
+
   #isFull(session: Session): boolean {
-    return session.connection.queuedBytes > this.#settings.limitOutboxBytes;
+    return session.connection.queuedBytes > this.#chunkBytes;
   }
 
   #pause(): Promise<void> {

@@ -95,7 +95,7 @@ export const HistoryFrame = Type.Object(
   {
     type: Type.Literal('history'),
     id: Id,
-    room: Room,
+    room: AnyRoom,
     before: Type.Optional(Seq),
     after: Type.Optional(Seq),
     limit: Type.Optional(
@@ -141,7 +141,7 @@ export const SendFrame = Type.Object(
 );
 
 export const ReadFrame = Type.Object(
-  { type: Type.Literal('read'), id: Type.Optional(Id), seq: Seq },
+  { type: Type.Literal('read'), id: Type.Optional(Id), seq: Seq, epoch: Type.Optional(Epoch) },
   { description: 'Everything in my inbox up to here is handled.' },
 );
 

@@ -47,6 +47,16 @@ export function isUserName(name: unknown): name is string {
 }
 
 /** `@` and a valid user name. */
+/** Whether a room's name, which was parsed before, is that of an inbox. */
+export function isInboxRoom(room: string): boolean {
+  return room.startsWith(INBOX_PREFIX);
+}
+
+/** The inbox of a user. Their online state is presence in the room of the same name. */
+export function inboxOf(user: string): string {
+  return `${INBOX_PREFIX}${user}`;
+}
+
 export function isInboxName(name: unknown): name is string {
   return typeof name === 'string' && name.startsWith(INBOX_PREFIX) && isUserName(name.slice(1));
 }

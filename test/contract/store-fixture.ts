@@ -16,6 +16,8 @@ export interface StoreSettings {
   readonly historyTtlS: number;
   readonly metaTtlS: number;
   readonly onceTtlMs: number;
+  readonly inboxMessages: number;
+  readonly inboxTtlS: number;
 }
 
 /** One node's view of a store: a broker that was started with `heard` and told `up`, and its presence store, started too. */
@@ -52,6 +54,8 @@ export const LASTING: StoreSettings = {
   historyTtlS: 300,
   metaTtlS: 3_600,
   onceTtlMs: 120_000,
+  inboxMessages: 30,
+  inboxTtlS: 600,
 };
 
 let rooms = 0;

@@ -30,6 +30,8 @@ export const RIG_SETTINGS: RedisBrokerSettings = {
   historyMessages: 20_000,
   historyTtlS: 300,
   metaTtlS: 3_600,
+  inboxMessages: 1_000,
+  inboxTtlS: 600,
   limitInFlight: 0,
   canaryMs: 200,
   canaryDeadMs: 600,

@@ -10,7 +10,7 @@ import type { PresenceEvents, PresenceStore } from '../../src/broker/presence.ts
 import type { Clock, Random } from '../../src/core/clock.ts';
 import type { SharedStore } from './shared-store.ts';
 
-type BrokerCall = 'subscribe' | 'unsubscribe' | 'publish' | 'read' | 'history';
+type BrokerCall = 'subscribe' | 'unsubscribe' | 'publish' | 'read' | 'history' | 'readMark' | 'markRead';
 type PresenceCall = 'hold' | 'drop' | 'snapshot' | 'reconcile';
 export type Call = BrokerCall | PresenceCall;
 
@@ -171,6 +171,8 @@ class Front implements FakeStore {
           return { ...result, presenceVersion: presence.version(room) };
         },
         history: (room, query) => store.broker.history(room, query),
+        readMark: (room) => store.broker.readMark(room),
+        markRead: (room, position) => store.broker.markRead(room, position),
         health: () => store.broker.health(),
       },
     };
@@ -245,6 +247,9 @@ class Front implements FakeStore {
         this.#call('read', [room, since, limit], () => this.#inner.broker.read(room, since, limit)),
       history: (room, query) =>
         this.#call('history', [room, query], () => this.#inner.broker.history(room, query)),
+      readMark: (room) => this.#call('readMark', [room], () => this.#inner.broker.readMark(room)),
+      markRead: (room, position) =>
+        this.#call('markRead', [room, position], () => this.#inner.broker.markRead(room, position)),
       health: () => this.#inner.broker.health(),
     };
   }

@@ -24,6 +24,7 @@ export const SHORT = {
   heartbeatMs: 200,
   presenceHoldMs: 400,
   metaTtlS: 3_600,
+  inboxTtlS: 600,
   redisDeadlineMs: 500,
 };
 export type PresenceNodeSettings = typeof SHORT;

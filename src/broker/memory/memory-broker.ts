@@ -19,14 +19,15 @@ import type {
 import { BrokerError } from '../broker.ts';
 import type { PresenceStore } from '../presence.ts';
 import type { Clock, Random, Timer } from '../../core/clock.ts';
+import type { RetentionSettings } from '../../core/retention.ts';
 import type { Position } from '../../protocol/position.ts';
 import { EventBus } from './event-bus.ts';
 import { MemoryPresence } from './memory-presence.ts';
 import { OnceKeys } from './once-keys.ts';
-import type { RoomStoreSettings } from './room-store.ts';
-import { RoomStore } from './room-store.ts';
+import type { Room } from './room-store.ts';
+import { RoomStores } from './room-stores.ts';
 
-export interface MemoryBrokerSettings extends RoomStoreSettings {
+export interface MemoryBrokerSettings extends RetentionSettings {
   readonly onceTtlMs: number;
 }
 
@@ -48,7 +49,7 @@ export function createMemoryBroker(options: MemoryBrokerOptions): {
 } {
   const { settings, clock, random } = options;
   const bus = new EventBus();
-  const rooms = new RoomStore({ settings, clock, random, isHeard: (room) => bus.hears(room) });
+  const rooms = new RoomStores({ settings, clock, random, isHeard: (room) => bus.hears(room) });
   const onceKeys = new OnceKeys({ clock, ttlMs: settings.onceTtlMs });
   return {
     broker: new MemoryBroker({ bus, rooms, onceKeys, clock }),
@@ -58,14 +59,14 @@ export function createMemoryBroker(options: MemoryBrokerOptions): {
 
 interface MemoryBrokerParts {
   readonly bus: EventBus;
-  readonly rooms: RoomStore;
+  readonly rooms: RoomStores;
   readonly onceKeys: OnceKeys;
   readonly clock: Clock;
 }
 
 export class MemoryBroker implements Broker {
   readonly #bus: EventBus;
-  readonly #rooms: RoomStore;
+  readonly #rooms: RoomStores;
   readonly #onceKeys: OnceKeys;
   readonly #clock: Clock;
   #sweeper: Timer | null = null;
@@ -98,18 +99,18 @@ export class MemoryBroker implements Broker {
 
   async unsubscribe(room: string): Promise<void> {
     // Its time to live begins now: without this a room heard in silence for a day would be gone at once.
-    if (this.#rooms.peek(room)) this.#rooms.use(room);
+    if (this.#rooms.of(room).peek(room)) this.#use(room);
     this.#bus.ignore(room);
   }
 
   async publish(request: PublishRequest): Promise<Receipt> {
     this.#mustBeOpen();
     const { user, key } = request;
-    const room = this.#rooms.use(request.room);
+    const room = this.#use(request.room);
     const { epoch } = room.log;
     const first = key === undefined ? undefined : this.#onceKeys.find(room.name, epoch, user, key);
     if (first) return { epoch, seq: first.seq, duplicate: true };
-    const entry = this.#rooms.append(room, ownMemory(request.body));
+    const entry = this.#rooms.of(room.name).append(room, ownMemory(request.body));
     // Remembered before it is told: a listener that publishes the key again at once must find it.
     if (key !== undefined) this.#onceKeys.remember(room.name, user, key, { epoch, seq: entry.seq });
     this.#bus.message(room.name, epoch, entry);
@@ -122,17 +123,35 @@ export class MemoryBroker implements Broker {
 
   async read(room: string, since: Position | null, limit: number): Promise<ReadResult> {
     this.#mustBeOpen();
-    const { log, presenceVersion } = this.#rooms.use(room);
+    const { log, presenceVersion } = this.#use(room);
     return { ...log.read(since, limit), presenceVersion };
   }
 
   async history(room: string, query: HistoryQuery): Promise<HistoryPage> {
     this.#mustBeOpen();
-    return this.#rooms.use(room).log.history(query);
+    return this.#use(room).log.history(query);
+  }
+
+  async readMark(room: string): Promise<Position> {
+    this.#mustBeOpen();
+    const { log, markSeq } = this.#use(room);
+    return { epoch: log.epoch, seq: markSeq };
+  }
+
+  async markRead(name: string, { epoch, seq }: Position): Promise<boolean> {
+    this.#mustBeOpen();
+    const room = this.#use(name);
+    if (epoch !== room.log.epoch || seq > room.log.top) return false;
+    room.markSeq = Math.max(room.markSeq, seq);
+    return true;
   }
 
   health(): BrokerHealth {
     return { status: 'disabled' };
+  }
+
+  #use(name: string): Room {
+    return this.#rooms.of(name).use(name);
   }
 
   #mustBeOpen(): void {

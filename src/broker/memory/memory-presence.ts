@@ -7,17 +7,18 @@
 import type { LeftReason, Member, PresenceSnapshot, PresenceStore } from '../presence.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { EventBus } from './event-bus.ts';
-import type { Room, RoomStore } from './room-store.ts';
+import type { Room } from './room-store.ts';
+import type { RoomStores } from './room-stores.ts';
 
 interface MemoryPresenceParts {
   readonly bus: EventBus;
-  readonly rooms: RoomStore;
+  readonly rooms: RoomStores;
   readonly clock: Clock;
 }
 
 export class MemoryPresence implements PresenceStore {
   readonly #bus: EventBus;
-  readonly #rooms: RoomStore;
+  readonly #rooms: RoomStores;
   readonly #clock: Clock;
 
   constructor(parts: MemoryPresenceParts) {
@@ -35,7 +36,7 @@ export class MemoryPresence implements PresenceStore {
   }
 
   async hold(name: string, user: string, state: string, stated: boolean): Promise<number> {
-    const room = this.#rooms.use(name);
+    const room = this.#rooms.of(name).use(name);
     const held = room.members.get(user);
     if (!held) {
       this.#put(room, 'joined', { user, state, since: this.#clock.wallMs() });
@@ -46,14 +47,14 @@ export class MemoryPresence implements PresenceStore {
   }
 
   async drop(name: string, user: string, reason: LeftReason): Promise<number> {
-    const room = this.#rooms.peek(name);
+    const room = this.#rooms.of(name).peek(name);
     if (!room) return 0;
-    if (room.members.has(user)) this.#remove(this.#rooms.use(name), [user], reason);
+    if (room.members.has(user)) this.#remove(this.#rooms.of(name).use(name), [user], reason);
     return room.presenceVersion;
   }
 
   async snapshot(name: string, limit: number): Promise<PresenceSnapshot> {
-    const room = this.#rooms.peek(name);
+    const room = this.#rooms.of(name).peek(name);
     if (!room) return { version: 0, count: 0, members: [] };
     const version = room.presenceVersion;
     const count = room.members.size;
@@ -65,7 +66,7 @@ export class MemoryPresence implements PresenceStore {
   }
 
   async reconcile(name: string, users: ReadonlySet<string>): Promise<void> {
-    const room = this.#rooms.peek(name);
+    const room = this.#rooms.of(name).peek(name);
     if (!room) return;
     const strangers = [...room.members.keys()].filter((user) => !users.has(user));
     if (strangers.length > 0) this.#remove(room, strangers, 'node_lost');
@@ -74,14 +75,14 @@ export class MemoryPresence implements PresenceStore {
   #put(room: Room, kind: 'joined' | 'updated', member: Member): void {
     const previous = room.presenceVersion;
     room.members.set(member.user, member);
-    const version = this.#rooms.nextPresenceVersion(room);
+    const version = this.#rooms.of(room.name).nextPresenceVersion(room);
     this.#bus.presence(room.name, { kind, previous, version, member });
   }
 
   #remove(room: Room, users: readonly string[], reason: LeftReason): void {
     const previous = room.presenceVersion;
     for (const user of users) room.members.delete(user);
-    const version = this.#rooms.nextPresenceVersion(room);
+    const version = this.#rooms.of(room.name).nextPresenceVersion(room);
     this.#bus.presence(room.name, { kind: 'left', previous, version, users, reason });
   }
 }

@@ -46,6 +46,8 @@ export interface Room {
   /** user -> member. Bounded by the connections of this process. */
   readonly members: Map<string, Member>;
   presenceVersion: number;
+  /** Read mark of an inbox: its user has handled everything up to this seq. It ends with the room's one epoch. */
+  markSeq: number;
   usedAtMs: number;
   logForgottenAtMs: number;
   /** Where it stands among all rooms; null until its first use. */
@@ -149,6 +151,7 @@ export class RoomStore {
       log: new RoomLog(epoch, this.#settings.historyMessages),
       members: new Map(),
       presenceVersion: 0,
+      markSeq: 0,
       usedAtMs: 0,
       logForgottenAtMs: 0,
       byUse: null,

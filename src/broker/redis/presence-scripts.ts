@@ -4,14 +4,14 @@
  * share it, so that the layout of a script is written down once. It decides
  * nothing: what a refusal means is told by whoever asked.
  */
+import { type MetaLife, metaTtlS } from '../../core/retention.ts';
 import { BrokerError } from '../broker.ts';
 import type { LeftReason, Member, PresenceSnapshot } from '../presence.ts';
 import type { Commands } from './commands.ts';
 import { type Keys, PARTITIONS } from './keys.ts';
 
-export interface PresenceScriptSettings {
+export interface PresenceScriptSettings extends MetaLife {
   readonly leaseMs: number;
-  readonly metaTtlS: number;
 }
 
 export interface PresenceScriptOptions {
@@ -62,13 +62,13 @@ export class PresenceScripts {
   readonly #commands: Commands;
   readonly #keys: Keys;
   readonly #leaseMs: string;
-  readonly #metaTtlS: string;
+  readonly #life: MetaLife;
 
   constructor({ commands, keys, settings }: PresenceScriptOptions) {
     this.#commands = commands;
     this.#keys = keys;
     this.#leaseMs = String(settings.leaseMs);
-    this.#metaTtlS = String(settings.metaTtlS);
+    this.#life = settings;
   }
 
   async hold(
@@ -79,13 +79,13 @@ export class PresenceScripts {
     stated: boolean,
   ): Promise<WriteAnswer> {
     const told = [incarnation, user, state, stated ? '1' : '0', room, this.#keys.channel(room), PUBLISH];
-    const args = [...told, this.#metaTtlS, this.#commands.deadline()];
+    const args = [...told, this.#metaTtl(room), this.#commands.deadline()];
     return writeAnswer('hold', await this.#commands.run('hold', this.#holdingKeys(incarnation, room), args));
   }
 
   async drop(incarnation: string, room: string, user: string, reason: LeftReason): Promise<WriteAnswer> {
     const told = [incarnation, user, reason, room, this.#keys.channel(room), PUBLISH];
-    const args = [...told, this.#metaTtlS, this.#commands.deadline()];
+    const args = [...told, this.#metaTtl(room), this.#commands.deadline()];
     return writeAnswer('drop', await this.#commands.run('drop', this.#holdingKeys(incarnation, room), args));
   }
 
@@ -93,7 +93,7 @@ export class PresenceScripts {
   async countConnections(incarnation: string, user: string, count: number): Promise<WriteAnswer> {
     const script = 'count-connections';
     const keys = [this.#keys.live(this.#keys.partitionOf(`@${user}`)), this.#keys.connections(user)];
-    const args = [incarnation, String(count), this.#metaTtlS, this.#commands.deadline()];
+    const args = [incarnation, String(count), String(this.#life.metaTtlS), this.#commands.deadline()];
     return writeAnswer(script, await this.#commands.run(script, keys, args));
   }
 
@@ -125,7 +125,7 @@ export class PresenceScripts {
   async reap(incarnation: string, room: string): Promise<ReapAnswer> {
     const keys = [...this.#holdingKeys(incarnation, room), this.#keys.dead(this.#keys.partitionOf(room))];
     const told = [incarnation, room, this.#keys.channel(room), PUBLISH, String(REAP_USERS), 'node_lost'];
-    const reply = await this.#commands.run('reap', keys, [...told, this.#metaTtlS]);
+    const reply = await this.#commands.run('reap', keys, [...told, this.#metaTtl(room)]);
     const [verdict, users] = list('reap', reply);
     if (verdict !== 'alive' && verdict !== 'more' && verdict !== 'done') throw unreadable('reap', verdict);
     return { verdict, users: Number(users) };
@@ -136,7 +136,7 @@ export class PresenceScripts {
     const partition = this.#keys.partitionOf(room);
     const leases = [this.#keys.live(partition), this.#keys.dead(partition)];
     const keys = [...leases, this.#keys.members(room), this.#keys.meta(room)];
-    const args = [cursor, String(AUDIT_USERS), this.#keys.channel(room), PUBLISH, this.#metaTtlS];
+    const args = [cursor, String(AUDIT_USERS), this.#keys.channel(room), PUBLISH, this.#metaTtl(room)];
     return String(list('audit', await this.#commands.run('audit', keys, args))[0]);
   }
 
@@ -165,6 +165,11 @@ export class PresenceScripts {
   /** Nothing of it is left to reap. Tells whether this call was the one that ended it. */
   async forget(partition: number, incarnation: string): Promise<boolean> {
     return Number(await this.#commands.call('SREM', this.#keys.dead(partition), incarnation)) === 1;
+  }
+
+  /** That of the room's messages: online state must not end the life of the inbox that shares its meta. */
+  #metaTtl(room: string): string {
+    return String(metaTtlS(room, this.#life));
   }
 
   #leaseKeys(partition: number): string[] {

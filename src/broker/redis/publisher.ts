@@ -6,6 +6,7 @@
  * lane are in lane.ts; here they meet the link, the clock and the script.
  */
 import type { Clock, Random, Timer } from '../../core/clock.ts';
+import { logTtlS, messagesKept, metaTtlS, type RetentionSettings } from '../../core/retention.ts';
 import { BrokerError, type PublishRequest, type Receipt } from '../broker.ts';
 import type { CommandLink, ScriptCall } from './command-link.ts';
 import { encodeLogged } from './envelope.ts';
@@ -14,13 +15,10 @@ import { Lane, type Pending, type Settlement } from './lane.ts';
 import type { Outcome } from './outcome.ts';
 import { answerOf, wantsPause } from './publish-answer.ts';
 
-export interface PublisherSettings {
+export interface PublisherSettings extends RetentionSettings {
   readonly redisDeadlineMs: number;
   readonly retryBudgetMs: number;
   readonly onceTtlMs: number;
-  readonly historyMessages: number;
-  readonly historyTtlS: number;
-  readonly metaTtlS: number;
   /** Publishes of one lane without an answer; 0: no limit. */
   readonly limitInFlight: number;
 }
@@ -67,8 +65,6 @@ export class Publisher {
   #out = 0;
   /** Nobody can guess it, so no client's key can meet a minted one; nor can anybody foresee an epoch. */
   readonly #secret: string;
-  /** ARGV 4 to 7 of publish.lua: how long and how much is kept. */
-  readonly #limits: readonly string[];
   #minted = 0;
   #waitingBytes = 0;
   #turnAsked = false;
@@ -80,8 +76,6 @@ export class Publisher {
   constructor(options: PublisherOptions) {
     this.#options = options;
     this.#secret = options.random.token();
-    const { onceTtlMs, historyMessages, historyTtlS, metaTtlS } = options.settings;
-    this.#limits = [onceTtlMs, historyMessages, historyTtlS, metaTtlS].map(String);
     options.link.onUsable((usable) => {
       if (usable) for (const state of this.#lanes.values()) this.#ask(state);
     });
@@ -193,7 +187,7 @@ export class Publisher {
     const { room, user } = request;
     return {
       keys: [keys.meta(room), keys.log(room), keys.once(room, user, key)],
-      args: [logged, keys.channel(room), 'PUBLISH', ...this.#limits, this.#mint(), deadline],
+      args: [logged, keys.channel(room), 'PUBLISH', ...this.#kept(room), this.#mint(), deadline],
     };
   }
 
@@ -226,6 +220,13 @@ export class Publisher {
     state.pause?.cancel();
     this.#lanes.delete(state.name);
     if (this.#lanes.size === 0) this.#whenEmpty?.();
+  }
+
+  /** ARGV 4 to 7 of publish.lua: how long and how much is kept. */
+  #kept(room: string): string[] {
+    const { settings } = this.#options;
+    const kept = [messagesKept(room, settings), logTtlS(room, settings), metaTtlS(room, settings)];
+    return [settings.onceTtlMs, ...kept].map(String);
   }
 
   #mint(): string {

@@ -21,9 +21,12 @@ export interface Decoded<Result> {
  * up, or of another store) is asked as one that never was, and reads as `lost`.
  */
 export function readArguments(since: Position | null, limit: number): string[] {
-  if (since === null) return ['', '', '', String(limit)];
-  const [, epoch = '-', token = '-'] = /^(\w+)\.(\w+)$/.exec(since.epoch) ?? [];
-  return [epoch, token, String(since.seq), String(limit)];
+  return [...(since === null ? ['', '', ''] : positionArguments(since)), String(limit)];
+}
+
+export function positionArguments({ epoch, seq }: Position): string[] {
+  const [, life = '-', token = '-'] = /^(\w+)\.(\w+)$/.exec(epoch) ?? [];
+  return [life, token, String(seq)];
 }
 
 export function decodeRead(reply: unknown): Decoded<ReadResult> | Absent {
@@ -56,6 +59,15 @@ export function decodeHistory(reply: unknown): Decoded<HistoryPage> | Absent {
   if (text(epoch) === 'absent') return 'absent';
   const { entries, unreadable } = decodeEntries(rawEntries);
   return { result: { epoch: text(epoch), seq: number(top), entries, more: text(more) === '1' }, unreadable };
+}
+
+/** The mark, or before the first message where there is none. */
+export function decodeMark(reply: unknown): Decoded<Position> | Absent {
+  const [epoch, mark] = fields(reply);
+  if (text(epoch) === 'absent') return 'absent';
+  const [, marked, seq] = /^(\w+\.\w+):(\d+)$/.exec(text(mark)) ?? [];
+  const result = marked === undefined ? { epoch: text(epoch), seq: 0 } : { epoch: marked, seq: Number(seq) };
+  return { result, unreadable: 0 };
 }
 
 /** The longest end of `entries` without a hole up to `top`: an unreadable one in the middle is a hole. */

@@ -15,6 +15,7 @@ import { encodeSignal } from './envelope.ts';
 import { createKeys, type Keys } from './keys.ts';
 import { Listener } from './listener.ts';
 import { Publisher, type PublisherSettings } from './publisher.ts';
+import { ReadMarker } from './read-marker.ts';
 import { ReadQueue } from './read-queue.ts';
 import { maskedAddress, type RedisTarget } from './redis-target.ts';
 import { RoomReader } from './room-reader.ts';
@@ -58,6 +59,7 @@ class RedisBroker implements Broker {
   readonly #publisher: Publisher;
   readonly #reads: ReadQueue;
   readonly #reader: RoomReader;
+  readonly #marker: ReadMarker;
   readonly #availability: Availability;
   readonly #listener: Listener;
   #signalsOut = 0;
@@ -87,6 +89,7 @@ class RedisBroker implements Broker {
       unreadable: (room, count) => this.#listener.unreadable(room, count),
       heldRooms: () => this.#subscriber.rooms.rooms(),
     });
+    this.#marker = new ReadMarker({ commands, keys, settings });
     this.#subscriber = this.#createSubscriber(options);
     this.#canary = this.#createCanary(options);
     commands.onUsable((usable) => this.#availability.set('commands', usable));
@@ -134,6 +137,8 @@ class RedisBroker implements Broker {
   publish: Broker['publish'] = (request) => this.#publisher.publish(request);
   read: Broker['read'] = (room, since, limit) => this.#reader.read(room, since, limit);
   history: Broker['history'] = (room, query) => this.#reader.history(room, query);
+  readMark: Broker['readMark'] = (room) => this.#reader.readMark(room);
+  markRead: Broker['markRead'] = (room, position) => this.#marker.mark(room, position);
 
   signal(room: string, signal: Signal): void {
     if (!this.commands.usable) {

@@ -4,16 +4,24 @@
  * joiner has a position to come back with; a room that is held is kept alive.
  */
 import type { Clock, Random, Timer } from '../../core/clock.ts';
+import { type MetaLife, metaTtlS } from '../../core/retention.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Position } from '../../protocol/position.ts';
 import { BrokerError, type HistoryPage, type HistoryQuery, type ReadResult } from '../broker.ts';
 import type { Keys } from './keys.ts';
 import type { ReadQueue } from './read-queue.ts';
-import { decodeHistory, decodeRead, readArguments, type Absent, type Decoded } from './read-reply.ts';
+import {
+  decodeHistory,
+  decodeMark,
+  decodeRead,
+  readArguments,
+  type Absent,
+  type Decoded,
+} from './read-reply.ts';
 import type { ScriptName } from './scripts.ts';
 
 export interface RoomReaderOptions {
-  readonly settings: { readonly metaTtlS: number };
+  readonly settings: MetaLife;
   readonly queue: Pick<ReadQueue, 'run'>;
   readonly keys: Pick<Keys, 'meta' | 'log'>;
   readonly clock: Clock;
@@ -52,24 +60,28 @@ export class RoomReader {
   }
 
   read(room: string, since: Position | null, limit: number): Promise<ReadResult> {
-    return this.#created(room, 'read', readArguments(since, limit), decodeRead);
+    return this.#created(room, 'read', this.#keysOf(room), readArguments(since, limit), decodeRead);
   }
 
   history(room: string, { before, after, limit }: HistoryQuery): Promise<HistoryPage> {
     const args = [before, after, limit].map((bound) => (bound === undefined ? '' : String(bound)));
-    return this.#created(room, 'history', args, decodeHistory);
+    return this.#created(room, 'history', this.#keysOf(room), args, decodeHistory);
+  }
+
+  readMark(room: string): Promise<Position> {
+    return this.#created(room, 'read-mark', [this.#options.keys.meta(room)], [], decodeMark);
   }
 
   async #created<Result>(
     room: string,
     script: ScriptName,
+    keys: readonly string[],
     args: readonly string[],
     decode: (reply: unknown) => Decoded<Result> | Absent,
   ): Promise<Result> {
-    const { queue, keys } = this.#options;
-    const roomKeys = [keys.meta(room), keys.log(room)];
+    const { queue } = this.#options;
     for (let tries = 1; tries <= CREATE_TRIES_MAX; tries += 1) {
-      const decoded = decode(await queue.run(script, roomKeys, args));
+      const decoded = decode(await queue.run(script, keys, args));
       if (decoded !== 'absent') {
         if (decoded.unreadable > 0) this.#options.unreadable(room, decoded.unreadable);
         return decoded.result;
@@ -80,8 +92,13 @@ export class RoomReader {
   }
 
   #init(room: string): Promise<unknown> {
-    const { queue, keys, random, settings } = this.#options;
-    return queue.run('init', [keys.meta(room), keys.log(room)], [random.token(), String(settings.metaTtlS)]);
+    const { queue, random, settings } = this.#options;
+    return queue.run('init', this.#keysOf(room), [random.token(), String(metaTtlS(room, settings))]);
+  }
+
+  #keysOf(room: string): string[] {
+    const { keys } = this.#options;
+    return [keys.meta(room), keys.log(room)];
   }
 
   /** Each second one page, so that a node with 10,000 rooms adds a steady trickle instead of a burst a minute. */

@@ -20,6 +20,8 @@ const ARITIES = {
   read: { keys: 2, args: 4 },
   init: { keys: 2, args: 2 },
   history: { keys: 2, args: 3 },
+  'read-mark': { keys: 1, args: 0 },
+  'mark-read': { keys: 1, args: 4 },
   hold: { keys: 5, args: 9 },
   drop: { keys: 5, args: 8 },
   snapshot: { keys: 2, args: 1 },

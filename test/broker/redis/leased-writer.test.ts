@@ -8,7 +8,7 @@ import { createFakeClock, type FakeClock } from '../../support/fake-clock.ts';
 import { createScriptedCommands, type ScriptedCommands } from '../../support/scripted-commands.ts';
 
 const UNAVAILABLE = { name: 'BrokerError', code: 'unavailable' };
-const settings = { leaseMs: 10_000, metaTtlS: 60, redisDeadlineMs: 2_000 };
+const settings = { leaseMs: 10_000, metaTtlS: 60, inboxTtlS: 600, redisDeadlineMs: 2_000 };
 
 let clock: FakeClock;
 let commands: ScriptedCommands;

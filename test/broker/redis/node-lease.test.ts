@@ -9,7 +9,7 @@ import { createFakeClock, createSeededRandom, type FakeClock } from '../../suppo
 import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { createScriptedCommands, type ScriptedCommands, type Sent } from '../../support/scripted-commands.ts';
 
-const settings = { leaseMs: 10_000, heartbeatMs: 2_000, presenceHoldMs: 5_000, metaTtlS: 60 };
+const settings = { leaseMs: 10_000, heartbeatMs: 2_000, presenceHoldMs: 5_000, metaTtlS: 60, inboxTtlS: 600 };
 /** The longest time between two beats. */
 const BEAT_MS = 2_200;
 

@@ -24,7 +24,7 @@ describe('a run of the reaper', () => {
     commands = createScriptedCommands();
     logger = createRecordingLogger();
     lease = { fresh: true, incarnation: 'me.00', former: new Set() };
-    const settings = { leaseMs: 10_000, heartbeatMs: 2_000, metaTtlS: 60 };
+    const settings = { leaseMs: 10_000, heartbeatMs: 2_000, metaTtlS: 60, inboxTtlS: 600 };
     const scripts = new PresenceScripts({ commands, keys, settings });
     reaper = new Reaper({ scripts, lease, settings, clock, random: createSeededRandom(5), logger });
   });

@@ -7,7 +7,7 @@ import { createRecordingLogger } from '../../support/recording-logger.ts';
 function readerOf(rooms: () => readonly string[], run: (script: string, key: string) => Promise<unknown>) {
   const clock = createFakeClock();
   const reader = new RoomReader({
-    settings: { metaTtlS: 60 },
+    settings: { metaTtlS: 60, inboxTtlS: 600 },
     queue: { run: (script, [key = '']) => run(script, key) },
     keys: createKeys('k:'),
     clock,

@@ -34,7 +34,7 @@ beforeEach(() => {
     writable: () => 'me.00',
     soonWritable: async () => 'me.00',
   };
-  const settings = { leaseMs: 10_000, metaTtlS: 60, redisDeadlineMs: 2_000 };
+  const settings = { leaseMs: 10_000, metaTtlS: 60, inboxTtlS: 600, redisDeadlineMs: 2_000 };
   const scripts = new PresenceScripts({ commands, keys, settings });
   const writer = new LeasedWriter({ scripts, lease, settings, clock });
   reconciler = new RoomReconciler({ scripts, writer, lease });
