@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BrokerError } from '../../src/broker/broker.ts';
 import { describeExpiry } from './broker-expiry.contract.ts';
 import { describeHistory } from './broker-history.contract.ts';
+import { describeInboxExpiry, describeInboxes } from './broker-inbox.contract.ts';
 import { describeKeys } from './broker-keys.contract.ts';
 import { describeModel } from './broker-model.contract.ts';
 import { describePublish } from './broker-publish.contract.ts';
@@ -32,7 +33,9 @@ export function brokerContract(name: string, setup: StoreSetup, options: Contrac
     describeRead(current);
     describeHistory(current);
     describeSignals(current);
+    describeInboxes(current, options.runs);
     describeExpiry(setup);
+    describeInboxExpiry(setup);
     describeModel(setup, options.runs);
     describeLife(current, setup, options);
   });

@@ -124,16 +124,6 @@ describe('hello', () => {
     expect(client.connection.frames).toEqual([]);
   });
 
-  it('with an inbox is served, and told that inboxes are not', async () => {
-    const { connect } = begin();
-    const client = connect();
-    client.say({ type: 'hello', user: 'ann', inbox: true });
-    expect(client.connection.frames).toMatchObject([
-      { type: 'welcome' },
-      { type: 'error', code: 'unsupported' },
-    ]);
-  });
-
   it('while the store is away is answered by status down right after welcome', async () => {
     const { connect, store } = begin();
     store.goDown();

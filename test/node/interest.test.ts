@@ -6,7 +6,14 @@ import { createFakeStore } from '../support/fake-broker.ts';
 import { createFakeClock, createSeededRandom } from '../support/fake-clock.ts';
 import { type Gate, gate, settle } from '../support/gate.ts';
 
-const SETTINGS = { historyMessages: 10, historyTtlS: 300, metaTtlS: 3_600, onceTtlMs: 120_000, inboxMessages: 10, inboxTtlS: 600 };
+const SETTINGS = {
+  historyMessages: 10,
+  historyTtlS: 300,
+  metaTtlS: 3_600,
+  onceTtlMs: 120_000,
+  inboxMessages: 10,
+  inboxTtlS: 600,
+};
 
 function begin(lingerMs = 10_000) {
   const clock = createFakeClock();

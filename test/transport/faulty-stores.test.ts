@@ -59,6 +59,8 @@ async function start(env: Record<string, string> = {}) {
         ? Promise.reject(new BrokerError('unavailable', 'no answer'))
         : broker.read(room, since, limit),
     history: (room, query) => broker.history(room, query),
+    readMark: (room) => broker.readMark(room),
+    markRead: (room, position) => broker.markRead(room, position),
     health: () => broker.health(),
   };
   const node = new Node({

@@ -3,11 +3,18 @@ import { describe, expect, it } from 'vitest';
 import { EventBus } from '../../../src/broker/memory/event-bus.ts';
 import { createMemoryBroker, MemoryBroker } from '../../../src/broker/memory/memory-broker.ts';
 import { OnceKeys } from '../../../src/broker/memory/once-keys.ts';
-import { RoomStore } from '../../../src/broker/memory/room-store.ts';
+import { RoomStores } from '../../../src/broker/memory/room-stores.ts';
 import { createBrokerRecorder } from '../../contract/broker-recorder.ts';
 import { createFakeClock, createSeededRandom } from '../../support/fake-clock.ts';
 
-const settings = { historyMessages: 10, historyTtlS: 300, metaTtlS: 3_600, onceTtlMs: 120_000, inboxMessages: 10, inboxTtlS: 600 };
+const settings = {
+  historyMessages: 10,
+  historyTtlS: 300,
+  metaTtlS: 3_600,
+  onceTtlMs: 120_000,
+  inboxMessages: 10,
+  inboxTtlS: 600,
+};
 
 function started() {
   const clock = createFakeClock();
@@ -92,7 +99,8 @@ describe('the embedded broker', () => {
   it('frees logs, keys and rooms on time without anyone asking for them', async () => {
     const clock = createFakeClock();
     const bus = new EventBus();
-    const rooms = new RoomStore({ settings, clock, random: createSeededRandom(1), isHeard: () => false });
+    const rooms = new RoomStores({ settings, clock, random: createSeededRandom(1), isHeard: () => false });
+    const store = rooms.of('r');
     const onceKeys = new OnceKeys({ clock, ttlMs: settings.onceTtlMs });
     const broker = new MemoryBroker({ bus, rooms, onceKeys, clock });
     broker.start(createBrokerRecorder());
@@ -100,11 +108,11 @@ describe('the embedded broker', () => {
       await broker.publish({ ...request, room: `r/${number}`, key: 'k' });
     }
     clock.advance(settings.onceTtlMs + 1_000);
-    expect([onceKeys.size, rooms.logBytes > 0]).toEqual([0, true]);
+    expect([onceKeys.size, store.logBytes > 0]).toEqual([0, true]);
     clock.advance(settings.historyTtlS * 1_000);
-    expect([rooms.logBytes, rooms.roomCount]).toEqual([0, 50]);
+    expect([store.logBytes, store.roomCount]).toEqual([0, 50]);
     clock.advance(settings.metaTtlS * 1_000);
-    expect(rooms.roomCount).toBe(0);
+    expect(store.roomCount).toBe(0);
   });
 
   it('leaves no timer behind after stop', async () => {

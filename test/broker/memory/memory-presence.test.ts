@@ -4,7 +4,14 @@ import { createMemoryBroker } from '../../../src/broker/memory/memory-broker.ts'
 import { createBrokerRecorder } from '../../contract/broker-recorder.ts';
 import { createFakeClock, createSeededRandom } from '../../support/fake-clock.ts';
 
-const settings = { historyMessages: 10, historyTtlS: 300, metaTtlS: 60, onceTtlMs: 120_000, inboxMessages: 10, inboxTtlS: 600 };
+const settings = {
+  historyMessages: 10,
+  historyTtlS: 300,
+  metaTtlS: 60,
+  onceTtlMs: 120_000,
+  inboxMessages: 10,
+  inboxTtlS: 600,
+};
 
 function started() {
   const clock = createFakeClock();
