@@ -39,6 +39,8 @@ describe('the table', () => {
       logLevel: 'info',
       pingIntervalMs: 25_000,
       metaTtlS: 86_400,
+      inboxMessages: 1000,
+      inboxTtlS: 7 * 86_400,
       ringBytesTotal: 64 * 1024 * 1024,
       leaseMs: 10_000,
       limitPayloadBytes: 32_768,

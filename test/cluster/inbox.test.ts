@@ -12,7 +12,7 @@ let b: NodeProcess;
 
 beforeAll(async () => {
   redis = await startRedis({ aof: true });
-  [a, b] = await Promise.all(['a', 'b'].map((name) => NodeProcess.start(settings(name))) as never);
+  [a, b] = await Promise.all([NodeProcess.start(settings('a')), NodeProcess.start(settings('b'))]);
   await Promise.all([a.ready(), b.ready()]);
 });
 afterAll(async () => {
@@ -21,7 +21,8 @@ afterAll(async () => {
 });
 
 function settings(name: string, on: RedisServer = redis): Record<string, string> {
-  return { REDIS_URL: on.url, NODE_NAME: name };
+  const quick = { LEASE_MS: '4000', HEARTBEAT_MS: '500', PRESENCE_HOLD_MS: '1000' };
+  return { REDIS_URL: on.url, NODE_NAME: name, ...quick };
 }
 
 async function opened(node: NodeProcess, user: string, inbox: unknown = true): Promise<TestClient> {
@@ -171,6 +172,8 @@ test('Redis restarted empty: `reset lost` to who is connected, `recovered: false
     await device.find(sent(3));
     await device.request({ type: 'read', seq: 3 });
     const since = device.position('@bob');
+    await own.kill();
+    await device.find(status('down'));
     await own.restart({ empty: true });
     await device.find((frame) => frame.type === 'reset' && frame['room'] === '@bob', 15_000);
     await device.find(status('up'), 15_000);

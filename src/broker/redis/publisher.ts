@@ -7,6 +7,7 @@
  */
 import type { Clock, Random, Timer } from '../../core/clock.ts';
 import { logTtlS, messagesKept, metaTtlS, type RetentionSettings } from '../../core/retention.ts';
+import { INBOX_PREFIX, isInboxRoom } from '../../protocol/names.ts';
 import { BrokerError, type PublishRequest, type Receipt } from '../broker.ts';
 import type { CommandLink, ScriptCall } from './command-link.ts';
 import { encodeLogged } from './envelope.ts';
@@ -65,6 +66,9 @@ export class Publisher {
   #out = 0;
   /** Nobody can guess it, so no client's key can meet a minted one; nor can anybody foresee an epoch. */
   readonly #secret: string;
+  /** ARGV 4 to 7 of publish.lua: how long and how much is kept. */
+  readonly #roomLimits: readonly string[];
+  readonly #inboxLimits: readonly string[];
   #minted = 0;
   #waitingBytes = 0;
   #turnAsked = false;
@@ -76,6 +80,8 @@ export class Publisher {
   constructor(options: PublisherOptions) {
     this.#options = options;
     this.#secret = options.random.token();
+    this.#roomLimits = limitsOf('', options.settings);
+    this.#inboxLimits = limitsOf(INBOX_PREFIX, options.settings);
     options.link.onUsable((usable) => {
       if (usable) for (const state of this.#lanes.values()) this.#ask(state);
     });
@@ -187,7 +193,14 @@ export class Publisher {
     const { room, user } = request;
     return {
       keys: [keys.meta(room), keys.log(room), keys.once(room, user, key)],
-      args: [logged, keys.channel(room), 'PUBLISH', ...this.#kept(room), this.#mint(), deadline],
+      args: [
+        logged,
+        keys.channel(room),
+        'PUBLISH',
+        ...(isInboxRoom(room) ? this.#inboxLimits : this.#roomLimits),
+        this.#mint(),
+        deadline,
+      ],
     };
   }
 
@@ -222,13 +235,6 @@ export class Publisher {
     if (this.#lanes.size === 0) this.#whenEmpty?.();
   }
 
-  /** ARGV 4 to 7 of publish.lua: how long and how much is kept. */
-  #kept(room: string): string[] {
-    const { settings } = this.#options;
-    const kept = [messagesKept(room, settings), logTtlS(room, settings), metaTtlS(room, settings)];
-    return [settings.onceTtlMs, ...kept].map(String);
-  }
-
   #mint(): string {
     this.#minted += 1;
     return `${this.#secret}.${this.#minted.toString(36)}`;
@@ -238,6 +244,12 @@ export class Publisher {
 /** Under a key minted here only our own resend can meet itself: to its caller the publish was made once. */
 function receiptFor(request: PublishRequest, receipt: Receipt): Receipt {
   return request.key === undefined && receipt.duplicate ? { ...receipt, duplicate: false } : receipt;
+}
+
+/** Of any room of the kind that a name like this has. */
+function limitsOf(room: string, settings: PublisherSettings): string[] {
+  const kept = [messagesKept(room, settings), logTtlS(room, settings), metaTtlS(room, settings)];
+  return [settings.onceTtlMs, ...kept].map(String);
 }
 
 function refused(code: 'unavailable' | 'rate_limited', message: string): Promise<never> {
