@@ -8,7 +8,7 @@
  * away is not theirs to page for.
  *
  * A client asks once, in `hello`, and has no frame to ask again: while Redis is
- * away the join is tried until it works or the connection ends. docs/decisions/0012.
+ * away the join is tried until it works or the connection ends. docs/decisions/0013.
  */
 import { type Broker, BrokerError } from '../broker/broker.ts';
 import type { Clock, Timer } from '../core/clock.ts';
