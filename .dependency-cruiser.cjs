@@ -3,6 +3,7 @@
  *
  *   cli -> server -> transport -> node -> broker ports -> core -> protocol
  *   cli -> client -> protocol
+ *   cli -> conformance -> protocol
  *
  * ops imports nothing of ours. Each layer lists what it may reach; whatever is
  * not listed is a violation, so a new folder has to be given a place here
@@ -19,6 +20,7 @@ const NODE = '^src/node/';
 const TRANSPORT = '^src/transport/';
 const OPS = '^src/ops/';
 const CLIENT = '^src/client/';
+const CONFORMANCE = '^src/conformance/';
 const ADMIN = '^src/admin/';
 const CONFIG = '^src/config[^/]*[.]ts$';
 const SERVER = '^src/(server|index)[.]ts$';
@@ -38,6 +40,7 @@ const LAYERS = {
   version: { files: VERSION, below: [] },
   config: { files: CONFIG, below: [CORE, PROTOCOL, OPS] },
   client: { files: CLIENT, below: [PROTOCOL] },
+  conformance: { files: CONFORMANCE, below: [PROTOCOL] },
   admin: { files: ADMIN, below: [CLIENT, PROTOCOL] },
   server: {
     files: SERVER,
@@ -45,13 +48,13 @@ const LAYERS = {
   },
   cli: {
     files: CLI,
-    below: [SERVER, VERSION, CONFIG, TRANSPORT, NODE, PORTS, CORE, PROTOCOL, OPS, CLIENT],
+    below: [SERVER, VERSION, CONFIG, TRANSPORT, NODE, PORTS, CORE, PROTOCOL, OPS, CLIENT, CONFORMANCE],
   },
 };
 
 /** package -> the only files that may import it, so that it can be replaced by changing those alone */
 const HOMES = {
-  ws: ['^src/transport/ws-', '^src/cli/socket[.]ts$'],
+  ws: ['^src/transport/ws-', '^src/cli/(wire-)?socket[.]ts$'],
   ioredis: [REDIS],
   fastify: ['^src/transport/'],
   pino: [OPS],
@@ -104,16 +107,16 @@ module.exports = {
     },
     {
       name: 'no-node-modules-in-pure-layers',
-      comment: 'protocol, core, client and admin run without Node.',
+      comment: 'protocol, core, client, conformance and admin run without Node.',
       severity: 'error',
-      from: { path: [PROTOCOL, CORE, CLIENT, ADMIN] },
+      from: { path: [PROTOCOL, CORE, CLIENT, CONFORMANCE, ADMIN] },
       to: { dependencyTypes: ['core'] },
     },
     {
       name: 'no-packages-in-pure-layers',
-      comment: 'core and client depend on nothing; protocol on its schemas alone.',
+      comment: 'core and client depend on nothing; protocol and conformance on the schemas alone.',
       severity: 'error',
-      from: { path: [PROTOCOL, CORE, CLIENT] },
+      from: { path: [PROTOCOL, CORE, CLIENT, CONFORMANCE] },
       to: { path: 'node_modules/', pathNot: packagePath('typebox') },
     },
     {

@@ -7,6 +7,7 @@ import { ConfigError } from '../config.ts';
 import { printable } from '../ops/redact.ts';
 import { type Declaring, helpEnd } from './command.ts';
 import { addConfig } from './config.ts';
+import { addConformance } from './conformance.ts';
 import { addPresence } from './presence.ts';
 import { addPublish } from './publish.ts';
 import { addServe, type ServeParts } from './serve.ts';
@@ -28,6 +29,7 @@ export async function run(words: readonly string[], terminal: Terminal, parts: S
   addTail(declaring);
   addPublish(declaring);
   addPresence(declaring);
+  addConformance(declaring);
   addConfig(declaring);
   try {
     await program.parseAsync([...words], { from: 'user' });
@@ -38,7 +40,7 @@ export async function run(words: readonly string[], terminal: Terminal, parts: S
 }
 
 function emptyProgram(terminal: Terminal): Command {
-  const lines = ['serve', 'tail lobby', `publish lobby '"hello"'`, 'presence lobby', 'config'];
+  const lines = ['serve', 'tail lobby', `publish lobby '"hello"'`, 'presence lobby', 'conformance', 'config'];
   return new Command('roomcast')
     .description('A realtime room server: rooms, order, recovery and presence over one raw WebSocket.')
     .version(terminal.version, '-V, --version', 'Print the version.')
