@@ -25,7 +25,10 @@ export interface Member {
 }
 
 /** Connections made to meet a second node behind one address. */
-const NODE_TRIES = 8;
+const NODE_TRIES = 24;
+/** HTTP: come back later. */
+const UNAVAILABLE = 503;
+const RETRY_MS = 200;
 
 export class Lab {
   readonly #parts: LabParts;
@@ -74,12 +77,32 @@ export class Lab {
     return sleep(this.clock, ms);
   }
 
-  /** A connection that has not said hello. */
-  connect(at = 0, options: Partial<WireOptions> = {}): Promise<Peer> {
+  /** A connection that has not said hello. A proxy that just lost its nodes says 503 for a moment. */
+  async connect(at = 0, options: Partial<WireOptions> = {}): Promise<Peer> {
+    const until = this.clock.now() + this.timeoutMs;
+    for (;;) {
+      const peer = this.#peer(at, options);
+      try {
+        return await peer.opened();
+      } catch (error) {
+        if (peer.end?.refused?.status !== UNAVAILABLE || this.clock.now() > until) throw error;
+        await this.sleep(RETRY_MS);
+      }
+    }
+  }
+
+  /** The same at the first attempt; undefined where nobody takes it. */
+  async connectNow(at = 0): Promise<Peer | undefined> {
+    return this.#peer(at, {})
+      .opened()
+      .catch(() => undefined);
+  }
+
+  #peer(at: number, options: Partial<WireOptions>): Peer {
     const { open, clock, timeoutMs } = this.#parts;
     const peer = new Peer({ url: this.url(at), open, clock, timeoutMs }, options);
     this.#peers.add(peer);
-    return peer.opened();
+    return peer;
   }
 
   /** A connection that has. */
@@ -96,12 +119,13 @@ export class Lab {
     return { peer, user, joined };
   }
 
-  /** Says hello to a node other than that of `peer`; skips where none is met. */
+  /** Says hello to a node other than that of `peer`; skips where none is met. What it met on the way stays
+   * open: a proxy that balances by connections would send the next one to the same node. */
   async elsewhere(peer: Peer, user: string): Promise<Peer> {
     for (let at = 1; at <= NODE_TRIES; at += 1) {
-      const other = await this.hello(at, user);
+      const other = await this.connect(at);
+      await other.ask({ type: 'hello', user }, { type: 'welcome', user });
       if (other.welcome.node !== peer.welcome.node) return other;
-      await other.close();
     }
     return skip('only one node was met; name several with --url, or a proxy in front of several');
   }

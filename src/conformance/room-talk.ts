@@ -31,10 +31,12 @@ export async function drainRoom(publisher: Peer, room: string, peers: readonly P
   return seq;
 }
 
-/** How many publishes a batch may hold, and how long to wait after one so that no rate is exceeded. */
+const TOGETHER = 50;
+
+/** How many publishes go together, and how long to wait after them so that no rate is exceeded. */
 function pace(peer: Peer): { size: number; pauseMs: number } {
-  const { batch, publishPerSecond } = peer.welcome.limits;
-  const size = Math.min(batch === 0 ? 50 : batch, 50, publishPerSecond === 0 ? 50 : publishPerSecond);
+  const { publishPerSecond } = peer.welcome.limits;
+  const size = publishPerSecond === 0 ? TOGETHER : Math.min(TOGETHER, publishPerSecond);
   // A little slower than allowed: the server's clock is not ours.
   return { size, pauseMs: publishPerSecond === 0 ? 0 : (size * 1250) / publishPerSecond };
 }
@@ -50,23 +52,24 @@ export async function publishMany(
   const { size, pauseMs } = pace(peer);
   let last = 0;
   for (let from = 0; from < count; from += size) {
-    const batch = Array.from({ length: Math.min(size, count - from) }, (_, at) => ({
+    const frames = Array.from({ length: Math.min(size, count - from) }, (_, at) => ({
       type: 'publish',
       id: peer.newId(),
       room,
       data: data(from + at),
     }));
-    const [replies] = await Promise.all([publishBatch(peer, batch), lab.sleep(pauseMs)]);
+    const [replies] = await Promise.all([publishEach(peer, frames), lab.sleep(pauseMs)]);
     last = Math.max(last, ...replies);
   }
   return last;
 }
 
-async function publishBatch(peer: Peer, batch: readonly { id: string }[]): Promise<number[]> {
-  peer.send(batch.length === 1 && batch[0] ? batch[0] : batch);
+/** Each in a message of its own: a batch of large ones would be a message that is too large. */
+async function publishEach(peer: Peer, frames: readonly { id: string }[]): Promise<number[]> {
+  for (const frame of frames) peer.send(frame);
   return Promise.all(
-    batch.map(async ({ id }) => {
-      const reply = await peer.take({ id });
+    frames.map(async ({ id }) => {
+      const reply = await peer.take({ id }, 0, 'the ok to a publish');
       if (reply.type === 'ok' && 'epoch' in reply) return reply.seq;
       throw new Deviation('ok to a publish within the rate that welcome told', show(reply));
     }),

@@ -96,7 +96,7 @@ async function obeyed(lab: Lab, room: string, { peer, user, closing, atMs, joine
 /** By the first address that takes a connection; undefined where none does. */
 async function anywhere(lab: Lab, user: string): Promise<Peer | undefined> {
   for (let at = 0; at < lab.urls.length; at += 1) {
-    const peer = await lab.connect(at).catch(() => undefined); // The node that is drained refuses.
+    const peer = await lab.connectNow(at); // The node that is drained refuses.
     if (peer === undefined) continue;
     await peer.ask({ type: 'hello', user }, { type: 'welcome', user });
     return peer;

@@ -3,6 +3,7 @@ import type { Check, Topic } from '../check.ts';
 import { same, must, Deviation, skip } from '../outcome.ts';
 import { ABSENT, ANY } from '../pattern.ts';
 import type { Lab } from '../lab.ts';
+import type { Peer } from '../peer.ts';
 
 const subprotocol: Check = {
   name: 'the subprotocol roomcast.v1 is agreed, and no compression',
@@ -92,10 +93,20 @@ const silence: Check = {
     await peer.alive();
     same(peer.left({ type: 'ok' }), [], 'replies without an id');
     same(peer.left({ type: 'error' }), [], 'errors');
-    const { members = [] } = await watcher.peer.presence(room);
-    must(!members.some((member) => member.user === user), `${user} not to be a member any more`, members);
+    await gone(lab, watcher.peer, room, user);
   },
 };
+
+/** What one connection did takes a moment to be what another one is told. */
+async function gone(lab: Lab, peer: Peer, room: string, user: string): Promise<void> {
+  const until = lab.clock.now() + lab.timeoutMs;
+  for (;;) {
+    const { members = [] } = await peer.presence(room);
+    if (!members.some((member) => member.user === user)) return;
+    must(lab.clock.now() < until, `${user} not to be a member any more`, members);
+    await lab.sleep(50);
+  }
+}
 
 const noIdNeeded: Check = {
   name: 'join, history and presence need an id; errors are sent without one too',
