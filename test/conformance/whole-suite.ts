@@ -51,7 +51,8 @@ export function results({ urls, hooks = {}, filter, timeoutMs = 5000 }: Suite): 
 /** Every check was judged and none failed; skipped is only what has to be. */
 export async function expectConformance(suite: Suite): Promise<void> {
   const all = await results(suite);
-  if (process.env['SHOW']) for (const r of all) console.log(r.outcome, r.ms, r.check, (r as any).reason ?? '');
+  if (process.env['SHOW'])
+    for (const r of all) console.log(r.outcome, r.ms, r.check, (r as any).reason ?? '');
   expect(all.filter(({ outcome }) => outcome === 'failed')).toEqual([]);
   expect(all.map(({ check }) => check).sort()).toEqual([...checkNames(SUITE)].sort());
   const expected = [...NEVER_SEEN, INBOX, ...(suite.skipped ?? [])];

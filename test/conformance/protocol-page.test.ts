@@ -1,0 +1,127 @@
+/**
+ * docs/PROTOCOL.md is true of a running server: its worked sessions are played on two nodes, and each of its
+ * examples of a client's frame is sent and answered as its section says.
+ */
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { nodeForTest } from '../support/node-for-test.ts';
+import type { NodeProcess } from '../support/node-process.ts';
+import { type RedisServer, startRedis } from '../support/redis-server.ts';
+import { SessionPlayer } from '../support/session-player.ts';
+import { type Frame, TestClient } from '../support/test-client.ts';
+
+const page = readFileSync('docs/PROTOCOL.md', 'utf8');
+
+const sections = page.split(/^(?=#{2,3} )/m).map((text) => ({
+  title: /^#+ (.*)$/m.exec(text)?.[1] ?? '',
+  text,
+}));
+
+const blocks = (text: string, language: string): readonly string[] =>
+  [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(
+    (match) => match[1] ?? '',
+  );
+
+const sessions = sections.flatMap(({ title, text }) =>
+  blocks(text, 'session').map((block) => ({
+    title,
+    lines: block.trim().split('\n'),
+    isServed: !text.includes('Not yet served.'),
+  })),
+);
+
+let redis: RedisServer;
+beforeAll(async () => {
+  redis = await startRedis({ aof: true });
+});
+afterAll(() => redis.stop());
+
+/** Two nodes as they are by default, but for waits that would only cost time. */
+async function twoNodes(prefix: string): Promise<readonly NodeProcess[]> {
+  const env = {
+    REDIS_URL: redis.url,
+    REDIS_PREFIX: prefix,
+    REDIS_DEADLINE_MS: '400',
+    RETRY_BUDGET_MS: '800',
+    DRAIN_NOTICE_MS: '200',
+    DRAIN_SPREAD_MIN_MS: '1200',
+  };
+  const nodes = await Promise.all([
+    nodeForTest({ ...env, NODE_NAME: 'one' }),
+    nodeForTest({ ...env, NODE_NAME: 'two' }),
+  ]);
+  await Promise.all(nodes.map((node) => node.ready()));
+  return nodes;
+}
+
+describe('the worked sessions', () => {
+  test.each(sessions)('$title', async ({ title, lines, isServed }) => {
+    if (!isServed) {
+      // As soon as it is served, the page says so, and this test plays it.
+      const [node] = await twoNodes('unserved:');
+      const client = await TestClient.hello(node?.url ?? '', 'anna');
+      const reply = await client.request({ type: 'send', to: 'bob', data: 1 });
+      expect(reply['code'], `${title} is served by now: take "Not yet served." out of it`).toBe(
+        'unsupported',
+      );
+      await client.close();
+      return;
+    }
+    const nodes = await twoNodes(`s${Number.parseInt(title, 10)}:`);
+    const player = new SessionPlayer({
+      urls: nodes.map(({ url }) => url),
+      drainNode: (url) => nodes.find((node) => node.url === url)?.child.kill('SIGTERM'),
+      redis: {
+        stop: () => redis.kill(),
+        start: (empty) => redis.restart({ empty }),
+        pause: () => redis.pause(),
+        resume: () => redis.resume(),
+      },
+    });
+    onTestFinished(() => player.end());
+    await player.play(lines);
+  });
+});
+
+/** What a client's example is answered with, by its type. */
+const ANSWERS: Readonly<Record<string, { readonly type: string; readonly code?: string }>> = {
+  hello: { type: 'welcome' },
+  refresh: { type: 'error', code: 'unsupported' },
+  ping: { type: 'pong' },
+  join: { type: 'joined' },
+  send: { type: 'ok' },
+  read: { type: 'ok' },
+};
+const DONE = { type: 'ok' };
+
+const examples = sections.flatMap(({ title, text }) =>
+  /^<!-- frame: client\./m.test(text)
+    ? blocks(text, 'json').map((block) => ({ title, frame: JSON.parse(block) as Frame }))
+    : [],
+);
+
+describe('the examples of what a client sends', () => {
+  let url = '';
+  beforeAll(async () => {
+    const node = await nodeForTest({ REDIS_URL: redis.url, REDIS_PREFIX: 'examples:' });
+    await node.ready();
+    url = node.url;
+  });
+
+  test('are all of the types that a client may send', () => {
+    expect(new Set(examples.map(({ frame }) => frame.type)).size).toBe(12);
+  });
+
+  test.each(examples)('$title: $frame', async ({ frame }) => {
+    const client = await TestClient.open(url);
+    onTestFinished(() => client.drop());
+    if (frame.type !== 'hello') await client.request({ type: 'hello', user: 'anna' });
+    const { room } = frame;
+    if (typeof room === 'string' && frame.type !== 'join') await client.join(room);
+    const reply = await client.request(frame);
+    const inboxes = frame.type === 'send' || frame.type === 'read';
+    const notServed = { type: 'error', code: 'unsupported' };
+    const wanted = inboxes && page.includes('- **Inboxes.**') ? notServed : (ANSWERS[frame.type] ?? DONE);
+    expect(reply).toMatchObject(wanted);
+  });
+});
