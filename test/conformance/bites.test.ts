@@ -207,7 +207,6 @@ function leftAgain(frame: Frame): Frame[] {
 describe('a lie is caught', () => {
   test.each(LIES)('%s', async (_lie, check, lies) => {
     const { outcomes, reports } = await run(lies, check);
-    if (process.env['SHOW']) console.log(`${_lie}: ${reports.join(' | ').slice(0, 250)}`);
     expect([...outcomes], reports.join('\n')).toEqual(['failed']);
   });
 });

@@ -4,8 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { nodeForTest } from '../support/node-for-test.ts';
-import type { NodeProcess } from '../support/node-process.ts';
+import { NodeProcess } from '../support/node-process.ts';
 import { type RedisServer, startRedis } from '../support/redis-server.ts';
 import { SessionPlayer } from '../support/session-player.ts';
 import { type Frame, TestClient } from '../support/test-client.ts';
@@ -47,19 +46,24 @@ async function twoNodes(prefix: string): Promise<readonly NodeProcess[]> {
     DRAIN_SPREAD_MIN_MS: '1200',
   };
   const nodes = await Promise.all([
-    nodeForTest({ ...env, NODE_NAME: 'one' }),
-    nodeForTest({ ...env, NODE_NAME: 'two' }),
+    NodeProcess.start({ ...env, NODE_NAME: 'one' }),
+    NodeProcess.start({ ...env, NODE_NAME: 'two' }),
   ]);
   await Promise.all(nodes.map((node) => node.ready()));
   return nodes;
 }
 
 describe('the worked sessions', () => {
+  let nodes: readonly NodeProcess[] = [];
+  beforeAll(async () => {
+    nodes = await twoNodes('sessions:');
+  });
+  afterAll(() => endNodes(nodes));
+
   test.each(sessions)('$title', async ({ title, lines, isServed }) => {
     if (!isServed) {
-      // As soon as it is served, the page says so, and this test plays it.
-      const [node] = await twoNodes('unserved:');
-      const client = await TestClient.hello(node?.url ?? '', 'anna');
+      // As soon as it is served, the page has to say so, and this test plays it.
+      const client = await TestClient.hello(nodes[0]?.url ?? '', 'anna');
       const reply = await client.request({ type: 'send', to: 'bob', data: 1 });
       expect(reply['code'], `${title} is served by now: take "Not yet served." out of it`).toBe(
         'unsupported',
@@ -67,21 +71,41 @@ describe('the worked sessions', () => {
       await client.close();
       return;
     }
-    const nodes = await twoNodes(`s${Number.parseInt(title, 10)}:`);
-    const player = new SessionPlayer({
-      urls: nodes.map(({ url }) => url),
-      drainNode: (url) => nodes.find((node) => node.url === url)?.child.kill('SIGTERM'),
-      redis: {
-        stop: () => redis.kill(),
-        start: (empty) => redis.restart({ empty }),
-        pause: () => redis.pause(),
-        resume: () => redis.resume(),
-      },
-    });
-    onTestFinished(() => player.end());
-    await player.play(lines);
+    const drains = lines.some((line) => line.endsWith(' is drained'));
+    const own = drains ? await twoNodes('drained:') : nodes;
+    await play(`s${Number.parseInt(title, 10)}`, lines, own);
+    if (drains) await endNodes(own);
+    else await Promise.all(nodes.map((node) => node.ready()));
   });
 });
+
+async function endNodes(nodes: readonly NodeProcess[]): Promise<void> {
+  await Promise.all(nodes.map((node) => node.kill('SIGKILL')));
+}
+
+async function play(name: string, lines: readonly string[], nodes: readonly NodeProcess[]): Promise<void> {
+  const player = new SessionPlayer({
+    name,
+    urls: nodes.map(({ url }) => url),
+    drainNode: (url) => nodes.find((node) => node.url === url)?.child.kill('SIGTERM'),
+    redis: {
+      stop: () => redis.kill(),
+      start: (empty) => redis.restart({ empty }),
+      pause: () => redis.pause(),
+      resume: () => redis.resume(),
+    },
+  });
+  try {
+    await player.play(lines);
+  } finally {
+    // Whatever became of the session: the next one finds Redis as it was.
+    if (lines.some((line) => line.startsWith('* Redis'))) {
+      redis.resume();
+      await redis.restart();
+    }
+    await player.end();
+  }
+}
 
 /** What a client's example is answered with, by its type. */
 const ANSWERS: Readonly<Record<string, { readonly type: string; readonly code?: string }>> = {
@@ -101,19 +125,19 @@ const examples = sections.flatMap(({ title, text }) =>
 );
 
 describe('the examples of what a client sends', () => {
-  let url = '';
+  let node: NodeProcess;
   beforeAll(async () => {
-    const node = await nodeForTest({ REDIS_URL: redis.url, REDIS_PREFIX: 'examples:' });
+    node = await NodeProcess.start({ REDIS_URL: redis.url, REDIS_PREFIX: 'examples:' });
     await node.ready();
-    url = node.url;
   });
+  afterAll(() => node.kill('SIGKILL'));
 
   test('are all of the types that a client may send', () => {
     expect(new Set(examples.map(({ frame }) => frame.type)).size).toBe(12);
   });
 
   test.each(examples)('$title: $frame', async ({ frame }) => {
-    const client = await TestClient.open(url);
+    const client = await TestClient.open(node.url);
     onTestFinished(() => client.drop());
     if (frame.type !== 'hello') await client.request({ type: 'hello', user: 'anna' });
     const { room } = frame;

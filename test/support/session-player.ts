@@ -8,6 +8,8 @@ import { type Frame, TestClient } from './test-client.ts';
 
 /** What happens elsewhere than on the wire of the clients that are shown. */
 export interface Stage {
+  /** Of the session, among all that are played on these nodes. */
+  readonly name: string;
   readonly urls: readonly string[];
   readonly drainNode: (url: string) => void;
   readonly redis: {
@@ -28,6 +30,8 @@ interface Actor {
 const LINE = /^([a-z0-9-]+) (->|<-) (.+)$/;
 const WAIT_MS = 15_000;
 const MOMENT_MS = 400;
+/** Publishes under way together, below every rate. */
+const FILL_STEP = 100;
 const LARGE = 'x'.repeat(40_960);
 
 /** Fields whose value is the day's: the same one in the page is the same one on the wire, and another another. */
@@ -44,6 +48,11 @@ export class SessionPlayer {
 
   constructor(stage: Stage) {
     this.#stage = stage;
+  }
+
+  /** The room of the page in a deployment that plays many sessions. */
+  #room(room: unknown): unknown {
+    return room === 'chat' ? `chat-${this.#stage.name}` : room;
   }
 
   async play(lines: readonly string[]): Promise<void> {
@@ -115,7 +124,7 @@ export class SessionPlayer {
     const isIt = (frame: Frame): boolean =>
       !taken.has(frame) &&
       frame.type === wanted.type &&
-      frame['room'] === wanted['room'] &&
+      frame['room'] === this.#room(wanted['room']) &&
       frame['id'] === wanted['id'] &&
       !this.#untold(actor, frame, wanted);
     const frame = await client.find(isIt, WAIT_MS, JSON.stringify(wanted));
@@ -144,9 +153,9 @@ export class SessionPlayer {
     const [, drained] = /^the node of (\S+) is drained$/.exec(event) ?? [];
     const { redis, drainNode } = this.#stage;
     if (breaking) await this.#breaks(breaking);
-    else if (count && room) await this.#fill(room, Number(count));
+    else if (count && room) await this.#fill(String(this.#room(room)), Number(count));
     else if (joining) await this.#joinMany(joining, Number(rooms));
-    else if (signalling && where) await this.#tooMany(signalling, where);
+    else if (signalling && where) await this.#tooMany(signalling, String(this.#room(where)));
     else if (drained) drainNode(this.#actors.get(drained)?.url ?? '');
     else if (event === 'a moment passes') await delay(MOMENT_MS);
     else if (event === 'Redis is stopped') await redis.stop();
@@ -166,13 +175,20 @@ export class SessionPlayer {
     const client = await TestClient.hello(this.#stage.urls[0] ?? '', 'somebody');
     this.#others.push(client);
     await client.join(room, { presence: 'none' });
-    await Promise.all(Array.from({ length: count }, (_, n) => client.publish(room, n + 1)));
+    for (let done = 0; done < count; done += FILL_STEP) {
+      const step = Math.min(FILL_STEP, count - done);
+      const told = await Promise.all(
+        Array.from({ length: step }, (_, n) => client.publish(room, done + n + 1)),
+      );
+      const refused = told.find((frame) => frame.type !== 'ok');
+      if (refused) throw new Error(JSON.stringify(refused));
+    }
   }
 
   async #joinMany(name: string, count: number): Promise<void> {
     const actor = this.#actors.get(name);
     for (let n = 1; n < count; n += 1) {
-      const joined = await actor?.client.join(`room-${n}`, { presence: 'none' });
+      const joined = await actor?.client.join(`${this.#stage.name}-${n}`, { presence: 'none' });
       if (joined?.type !== 'joined') throw new Error(JSON.stringify(joined));
       actor?.taken.add(joined);
     }
@@ -206,6 +222,7 @@ export class SessionPlayer {
       return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, this.#ours(item, name)]));
     }
     if (field === 'data' && value === '…') return LARGE;
+    if (field === 'room') return this.#room(value);
     return NAMED.has(field) ? (this.#names.get(nameOf(field, value)) ?? value) : value;
   }
 
@@ -229,7 +246,7 @@ export class SessionPlayer {
       if (!/^roomcast\/\d+\.\d+\.\d+/.test(String(came))) differs();
     } else if (field === 'message' && path.startsWith('error')) {
       if (withoutTimes(wanted) !== withoutTimes(came)) differs();
-    } else if (wanted !== came) differs();
+    } else if ((field === 'room' ? this.#room(wanted) : wanted) !== came) differs();
   }
 
   #named(name: string, came: unknown, path: string): void {

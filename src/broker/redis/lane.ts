@@ -9,6 +9,9 @@
  * answer settles it. Only what was never perhaps applied may be refused.
  */
 
+/** What the caller of an unanswered publish does: PROTOCOL asks a message to say what would be right. */
+const PERHAPS_STORED = 'repeat it with the same key';
+
 /** What an attempt came to. */
 export type Answer<Applied> =
   | { readonly kind: 'applied'; readonly value: Applied }
@@ -125,7 +128,8 @@ export class Lane<Publish extends Pending, Applied> {
       const isOut = index < this.#out;
       if (place.settled || !ends(place, isOut)) return true;
       const kind = isOut || place.perhaps ? 'unknown_outcome' : 'unavailable';
-      settlements.push({ publish: place.publish, ending: { kind, message } });
+      const told = kind === 'unknown_outcome' ? `${message}; ${PERHAPS_STORED}` : message;
+      settlements.push({ publish: place.publish, ending: { kind, message: told } });
       // Kept while its batch is out: its answer is still due, and must meet its own place.
       place.settled = true;
       return isOut;

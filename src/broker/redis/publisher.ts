@@ -125,7 +125,7 @@ export class Publisher {
 
   /** Whether publishes are refused at once. Going down refuses also what waits and was certainly not applied. */
   setDown(down: boolean): void {
-    this.#down = down ? 'Redis is away' : undefined;
+    this.#down = down ? 'Redis is away; nothing was stored' : undefined;
     if (this.#down === undefined) return;
     for (const state of this.#lanes.values()) this.#settle(state, state.lane.refuseWaiting(this.#down));
   }
