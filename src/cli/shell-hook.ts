@@ -22,16 +22,13 @@ function runShell(command: string): Promise<void> {
     child.stderr.on('data', keep);
     child.on('error', reject);
     // `exit`, not `close`: a command that starts a server in the background leaves it the streams.
-    child.on('exit', (code, signal) => {
+    child.on('exit', (code) => {
       if (code === 0) resolve();
-      else {
-        reject(
-          new Deviation(
-            `the command to end with 0: ${command}`,
-            `${String(code ?? signal)} ${show(output.trim())}`,
-          ),
-        );
-      }
+    });
+    // What it said of its failure has arrived only then.
+    child.on('close', (code, signal) => {
+      const came = `${String(code ?? signal)} ${show(output.trim())}`;
+      if (code !== 0) reject(new Deviation(`the command to end with 0: ${command}`, came));
     });
   });
 }

@@ -33,9 +33,11 @@ export const drain: Check = {
       members.push(await lab.member(room, at, lab.user(), { presence: 'full' }));
     }
     const listening = hear(lab, members);
+    listening.catch(() => undefined); // Where the command failed nobody waits for it any more.
     // Not awaited yet: a command that waits for the end of the node would outlive what is to be seen.
     const commanded = command();
-    const told = await listening;
+    // One that fails has drained nothing: there is nothing to wait for.
+    const told = await Promise.race([listening, commanded.then(() => listening)]);
     const stayed = members.filter(({ peer }) => !told.some((one) => one.peer === peer));
     const resumed = await Promise.all(told.map((one) => obeyed(lab, room, one)));
     await commanded;
