@@ -240,8 +240,8 @@ export class Peer {
   #failWaiters(deviation: Deviation | undefined, came: string): void {
     const waiters = this.#waiters;
     this.#waiters = [];
-    for (const { pattern, settle } of waiters) {
-      settle(deviation ?? new Deviation(describePattern(pattern), came));
+    for (const waiter of waiters) {
+      waiter.settle(deviation ?? new Deviation(describePattern(waiter.pattern), came));
     }
   }
 

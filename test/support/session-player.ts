@@ -255,7 +255,8 @@ export class SessionPlayer {
       const other = [...this.#names].find(([one, value]) => value === came && kindOf(one) === kindOf(name));
       if (other) throw new Error(`${path} is that of ${other[0]}, not another one: ${String(came)}`);
       this.#names.set(name, came);
-    } else if (known !== came) throw new Error(`${path} is ${String(came)}, not ${name}: ${String(known)}`);
+    } else if (known !== came)
+      throw new Error(`${path} is ${JSON.stringify(came)}, not ${name}: ${JSON.stringify(known)}`);
   }
 }
 

@@ -46,6 +46,15 @@ async function stopped(lab: Lab, { room, members }: Outage): Promise<void> {
   );
 }
 
+/** Redis comes back however the check went: whoever runs the suite must not be left without it. */
+async function thenAlways<T>(work: Promise<T>, restore: () => Promise<void>): Promise<T> {
+  try {
+    return await work;
+  } finally {
+    await restore();
+  }
+}
+
 async function back(lab: Lab, members: readonly Member[]): Promise<void> {
   for (const { peer } of members) await peer.take({ type: 'status', redis: 'up' }, NOTICE_MS + lab.timeoutMs);
 }
@@ -60,7 +69,7 @@ export const restartedWithData: Check = {
     const { room, members } = outage;
     const [{ peer, joined }] = members;
     await redisStop();
-    await stopped(lab, outage).finally(redisStart);
+    await thenAlways(stopped(lab, outage), redisStart);
     await back(lab, members);
     await drainRoom(
       peer,
@@ -105,7 +114,7 @@ export const restartedEmpty: Check = {
     const outage = await beforeOutage(lab);
     const { room, members } = outage;
     await redisStop();
-    await stopped(lab, outage).finally(() => redisEmpty().then(redisStart));
+    await thenAlways(stopped(lab, outage), () => redisEmpty().then(redisStart));
     await back(lab, members);
     for (const { peer, user, joined } of members) {
       const reset = await peer.take({ type: 'reset', room, reason: 'lost', seq: 0 });
@@ -157,7 +166,7 @@ export const noAnswer: Check = {
     const { peer, joined } = await lab.member(room);
     const frame = { type: 'publish', room, data: 'perhaps', key: 'k8' };
     await redisPause();
-    const told = await peer.request(frame, NOTICE_MS).finally(redisResume);
+    const told = await thenAlways(peer.request(frame, NOTICE_MS), redisResume);
     if (told.type !== 'error' || told.code !== 'unknown_outcome') {
       throw new Deviation('unknown_outcome while Redis gives no answer', show(told));
     }
