@@ -143,8 +143,16 @@ export class Peer {
     return this.ask(frame, { ...wanted, type: 'error', code });
   }
 
-  join(room: string, fields: object = {}): Promise<JoinedFrame> {
-    return this.ask({ type: 'join', room, ...fields }, { type: 'joined', room });
+  /** A busy server may say `unavailable`: it is asked again, as its `retryable` says, while the time lasts. */
+  async join(room: string, fields: object = {}): Promise<JoinedFrame> {
+    const { clock, timeoutMs } = this.#parts;
+    const until = clock.now() + timeoutMs;
+    for (;;) {
+      const reply = await this.request({ type: 'join', room, ...fields });
+      if (reply.type === 'joined') return reply;
+      const again = reply.type === 'error' && reply.code === 'unavailable' && clock.now() < until;
+      if (!again) throw new Deviation(`joined to a join of ${room}`, show(reply));
+    }
   }
 
   async publish(room: string, data: unknown, key?: string): Promise<OkPublishFrame> {

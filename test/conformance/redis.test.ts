@@ -22,8 +22,8 @@ async function twoNodes(prefix: string): Promise<readonly [NodeProcess, NodeProc
     REDIS_PREFIX: prefix,
     TRUSTED_PROXIES: '127.0.0.1',
     // A Redis that hangs is given up sooner, so that `unknown_outcome` comes sooner.
-    REDIS_DEADLINE_MS: '400',
-    RETRY_BUDGET_MS: '1200',
+    REDIS_DEADLINE_MS: '1000',
+    RETRY_BUDGET_MS: '2000',
   };
   const nodes = await Promise.all([
     nodeForTest({ ...env, NODE_NAME: 'one' }),

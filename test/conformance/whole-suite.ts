@@ -44,7 +44,7 @@ export function results({ urls, hooks = {}, filter, timeoutMs = 5000 }: Suite): 
     token: () => systemRandom.token(),
     timeoutMs,
     hooks,
-    parallel: 8,
+    parallel: 6,
     filter,
   });
 }

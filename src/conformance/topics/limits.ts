@@ -48,13 +48,13 @@ const roomsPerConnection: Check = {
 /** Joins have a rate of their own that `welcome` does not tell. */
 async function joinPatiently(
   sleep: (ms: number) => Promise<void>,
-  join: () => Promise<{ type: string; retryAfterMs?: number }>,
+  join: () => Promise<{ type: string; retryAfterMs?: number; retryable?: boolean }>,
 ): Promise<void> {
   for (let tries = 0; tries < 50; tries += 1) {
     const reply = await join();
     if (reply.type === 'joined') return;
-    must(reply.retryAfterMs !== undefined, 'joined, or rate_limited with retryAfterMs', reply);
-    await sleep(reply.retryAfterMs ?? 0);
+    must(reply.retryable === true, 'joined, or an error that is retryable', reply);
+    await sleep(reply.retryAfterMs ?? 50);
   }
 }
 

@@ -104,8 +104,14 @@ const serverPings: Check = {
     if (pingIntervalMs > PING_WAIT_MAX_MS / 2)
       skip(`pings come every ${pingIntervalMs} ms: too long to wait`);
     await lab.sleep(pingIntervalMs * 1.5 + 200);
+    // A busy machine may be late with it.
+    if (peer.pings === 0) await lab.sleep(lab.timeoutMs);
     must(peer.pings >= 1, `a ping within ${pingIntervalMs} ms`, `${peer.pings} pings`);
-    must(peer.pings <= 2, 'one ping in each interval', `${peer.pings} pings in 1.5 intervals`);
+    must(
+      peer.pings <= 2 + lab.timeoutMs / pingIntervalMs,
+      'one ping in each interval',
+      `${peer.pings} pings in 1.5 intervals`,
+    );
   },
 };
 
