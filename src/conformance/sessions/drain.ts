@@ -7,8 +7,9 @@ import { some } from '../pattern.ts';
 import type { Peer } from '../peer.ts';
 import { drainRoom } from '../room-talk.ts';
 
-/** Connections to each address: behind a proxy they meet every node. */
+/** Connections to each address at first, and until two nodes were met: a proxy sends them where there are fewest. */
 const EACH = 4;
+const EACH_MAX = 16;
 /** Between the command and the first `closing`: the proxy has to notice first. */
 const NOTICE_MAX_MS = 15_000;
 /** All connections of a node are told in the same moment. */
@@ -29,8 +30,12 @@ export const drain: Check = {
     const command = lab.hooks.drain ?? skip('needs the operator: give --drain <command>');
     const room = lab.room();
     const members: Member[] = [];
-    for (let at = 0; at < EACH * lab.urls.length; at += 1) {
-      members.push(await lab.member(room, at, lab.user(), { presence: 'full' }));
+    const nodes = new Set<string>();
+    const enough = (at: number): boolean => at >= EACH * lab.urls.length && nodes.size > 1;
+    for (let at = 0; at < EACH_MAX * lab.urls.length && !enough(at); at += 1) {
+      const member = await lab.member(room, at, lab.user(), { presence: 'full' });
+      members.push(member);
+      nodes.add(member.peer.welcome.node);
     }
     const listening = hear(lab, members);
     listening.catch(() => undefined); // Where the command failed nobody waits for it any more.
