@@ -1,5 +1,5 @@
 /**
- * Builds src/ into dist/: compiles, copies the Lua scripts, and leaves a stamp
+ * Builds src/ into dist/: compiles, bundles what browsers load, copies the Lua scripts, and leaves a stamp
  * that names the newest source it saw, by which `isStale` tells a build that
  * no longer matches. The output is made beside dist/ and swapped in at the
  * end, so a failed build leaves the last good one, and the output of a deleted
@@ -18,11 +18,14 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureInstalled, ROOT } from './install.mjs';
 
 const INPUTS = ['src', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs'];
+/** What browsers load: entry (in src/), the file made of it (in dist/), and the oldest language they must know. */
+const BUNDLES = [{ entry: 'client/index.ts', out: 'client/roomcast.min.js', target: 'es2020' }];
 const STAMP = '.built';
 const LUA = 'broker/redis/lua';
 
@@ -46,6 +49,25 @@ export function isStale(root = ROOT) {
   return !existsSync(stamp) || Number(readFileSync(stamp, 'utf8')) !== inputsMs(root);
 }
 
+/** One file per bundle, from the sources rather than from the compiled ones, so that unused code falls away. */
+function bundle(root, out) {
+  // Not at the top: this file is imported before anything is installed.
+  const { buildSync } = createRequire(import.meta.url)('esbuild');
+  for (const { entry, out: file, target } of BUNDLES) {
+    buildSync({
+      absWorkingDir: root,
+      entryPoints: [join('src', entry)],
+      outfile: join(out, file),
+      bundle: true,
+      format: 'esm',
+      minify: true,
+      target,
+      logLevel: 'error',
+      legalComments: 'none',
+    });
+  }
+}
+
 /** Replaces dist/. Returns whether it succeeded; the compiler's messages go to stderr. */
 export function build(root = ROOT) {
   // Taken before compiling: a file saved meanwhile must make the result stale.
@@ -58,6 +80,7 @@ export function build(root = ROOT) {
       stdio: ['ignore', 2, 2],
     });
     if (status !== 0) return false;
+    bundle(root, out);
     const lua = join(root, 'src', LUA);
     if (existsSync(lua)) {
       mkdirSync(join(out, LUA), { recursive: true });

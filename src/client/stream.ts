@@ -1,0 +1,92 @@
+/**
+ * Where a subscription stands, and what that says about a message or a receipt. Pure: no I/O, no time.
+ *
+ * A seq alone means nothing once Redis lost data, so everything is judged by epoch first. What this keeps
+ * beside the position is bounded: the last epochs it left, and the last keys it saw.
+ */
+import type { Position } from '../protocol/position.ts';
+
+export interface Arrived {
+  readonly seq: number;
+  readonly ts: number;
+  readonly from?: { readonly user: string };
+  readonly key?: string;
+}
+
+/** `old`: had it already. `repeat`: a publish whose first copy Redis lost after we saw it. `gap`: one before it is missing. */
+export type Verdict = 'new' | 'old' | 'repeat' | 'gap';
+
+const KEYS_MAX = 256;
+const EPOCHS_MAX = 8;
+/** As long as servers remember a key: a later one that is equal is a new message. */
+const REPEAT_MS = 120_000;
+
+export class Stream {
+  position: Position | undefined;
+  /** Last seq seen under epochs that are over. */
+  readonly #over = new Map<string, number>();
+  readonly #keys = new Map<string, { readonly epoch: string; readonly ts: number }>();
+
+  /** A single message of the present epoch. Moves the position where it is the next one. */
+  take(message: Arrived): Verdict {
+    const { position } = this;
+    if (position === undefined || message.seq <= position.seq) return 'old';
+    if (message.seq > position.seq + 1) return 'gap';
+    this.position = { epoch: position.epoch, seq: message.seq };
+    return this.#repeats(message, position.epoch) ? 'repeat' : 'new';
+  }
+
+  /**
+   * The messages of a `joined` that went on from the position (`resumed`), or began anew; only those not
+   * seen before are left. The position is then that of the frame, above the last message where it is.
+   */
+  join<M extends Arrived>(at: Position, messages: readonly M[], resumed: boolean): M[] {
+    const from = resumed ? (this.position?.seq ?? 0) : -1;
+    this.move(at);
+    return messages.filter((message) => message.seq > from && !this.#repeats(message, at.epoch));
+  }
+
+  /** `joined`, `reset` and `epoch`: the stream goes on from here. */
+  move(to: Position): void {
+    const { position } = this;
+    if (position !== undefined && position.epoch !== to.epoch) {
+      this.#over.set(position.epoch, position.seq);
+      dropOldest(this.#over, EPOCHS_MAX);
+    }
+    this.position = { epoch: to.epoch, seq: to.seq };
+  }
+
+  /** The stream goes on under another name; where in it we are does not change. */
+  rename(epoch: string): void {
+    if (this.position !== undefined) this.move({ epoch, seq: this.position.seq });
+  }
+
+  /** `seen`: its message was delivered here. `void`: its epoch ended before it. `open`: it may still come. */
+  judge(receipt: Position): 'seen' | 'void' | 'open' {
+    const { position } = this;
+    if (position?.epoch === receipt.epoch) return receipt.seq <= position.seq ? 'seen' : 'open';
+    const last = this.#over.get(receipt.epoch);
+    if (last === undefined) return 'open';
+    return receipt.seq <= last ? 'seen' : 'void';
+  }
+
+  /** Only across epochs: within one the server itself keeps a key from being stored twice. */
+  #repeats({ key, from, ts }: Arrived, epoch: string): boolean {
+    if (key === undefined) return false;
+    const name = `${from?.user ?? ''} ${key}`;
+    const before = this.#keys.get(name);
+    if (before !== undefined && before.epoch !== epoch && Math.abs(ts - before.ts) < REPEAT_MS) return true;
+    this.#keys.delete(name);
+    this.#keys.set(name, { epoch, ts });
+    dropOldest(this.#keys, KEYS_MAX);
+    return false;
+  }
+}
+
+function dropOldest(map: Map<string, unknown>, max: number): void {
+  if (map.size <= max) return;
+  for (const [oldest] of map) {
+    map.delete(oldest);
+    return;
+  }
+}
