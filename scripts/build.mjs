@@ -22,8 +22,16 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureInstalled, ROOT } from './install.mjs';
+import { bundlePages } from './pages.mjs';
 
-const INPUTS = ['src', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs'];
+const INPUTS = [
+  'src',
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'scripts/build.mjs',
+  'scripts/pages.mjs',
+];
 /** What browsers load: entry (in src/), the file made of it (in dist/), and the oldest language they must know. */
 const BUNDLES = [{ entry: 'client/index.ts', out: 'client/roomcast.min.js', target: 'es2020' }];
 const STAMP = '.built';
@@ -87,6 +95,7 @@ export function build(root = ROOT) {
       const scripts = readdirSync(lua).filter((name) => name.endsWith('.lua'));
       for (const name of scripts) cpSync(join(lua, name), join(out, LUA, name));
     }
+    if (!bundlePages(root, out)) return false;
     const main = join(out, 'cli/main.js');
     if (existsSync(main)) chmodSync(main, 0o755);
     writeFileSync(join(out, STAMP), String(builtFromMs));
