@@ -1,8 +1,11 @@
 /**
  * The client: rooms, inbox and outbox over one connection that is replaced whenever it breaks. On a new one
  * `hello`, the joins and everything that waits leave together, without waiting for each other's answers.
+ *
+ * One clock tick serves every limit and every retry; it is quick while something waits and slow otherwise.
  */
-import type { ErrorFrame, ServerFrame } from '../protocol/messages.ts';
+import type { ServerFrame } from '../protocol/messages.ts';
+import type { Position } from '../protocol/position.ts';
 import type {
   Client,
   ClientEvents,
@@ -12,41 +15,43 @@ import type {
   Receipt,
   Room,
   StateChange,
-  Welcome,
 } from './api.ts';
 import { boundMs } from './backoff.ts';
 import { type Desk, isPassing } from './desk.ts';
 import { Emitter } from './emitter.ts';
 import type { Environment } from './environment.ts';
-import { RoomcastError, serverError } from './errors.ts';
+import { RoomcastError } from './errors.ts';
 import { InboxSubscription } from './inbox.ts';
-import { Link } from './link.ts';
+import { Link, type LinkEvents } from './link.ts';
 import { type Entry, Outbox } from './outbox.ts';
-import { type Answer, Requests } from './requests.ts';
+import { type Answer, type Reply, Requests } from './requests.ts';
 import { RoomSubscription } from './room.ts';
+import { type Settings, settingsOf } from './settings.ts';
 import type { WebSocketConstructor } from './socket.ts';
 
 /** How fast something refused for the moment is tried again. */
 const RETRY = { baseMs: 250, capMs: 5000 };
+const RETRY_MIN_MS = 50;
 /** What a server takes that has not yet said what it takes. */
 const PAYLOAD_BYTES = 32_768;
-const PUBLISH_TIMEOUT_MAX_MS = 100_000;
+const TICK_MS = 5000;
+const TICK_BUSY_MS = 100;
 
-export class RoomcastClient implements Client {
+export class RoomcastClient extends Emitter<ClientEvents> implements Client, Desk, LinkEvents {
   readonly inbox: InboxSubscription;
   redis: 'up' | 'down' = 'up';
-  readonly #options: ClientOptions;
+  readonly #settings: Settings;
   readonly #environment: Environment;
-  readonly #events = new Emitter<ClientEvents>();
   readonly #requests = new Requests();
-  readonly #rooms = new Map<string, RoomSubscription<never>>();
+  readonly #rooms = new Map<string, RoomSubscription>();
   readonly #outbox: Outbox;
   readonly #link: Link;
-  readonly #desk: Desk;
-  readonly #requestTimeoutMs: number;
   readonly #keyStart: string;
   #keys = 0;
-  #cancelTimer: () => void = () => undefined;
+  /** The latest of all retries that were promised. */
+  #lastRetryAt = 0;
+  #tickAt = Infinity;
+  #cancelTick = (): void => {};
   #flushing = false;
 
   constructor(
@@ -55,18 +60,14 @@ export class RoomcastClient implements Client {
     WebSocket: WebSocketConstructor,
     environment: Environment,
   ) {
-    this.#options = options;
+    super();
+    this.#settings = settingsOf(options);
     this.#environment = environment;
-    this.#keyStart = environment.token();
-    this.#requestTimeoutMs = options.requestTimeoutMs ?? 15_000;
-    this.#outbox = new Outbox({
-      messagesMax: options.outboxMessages ?? 1000,
-      bytesMax: options.outboxBytes ?? 1024 * 1024,
-      ageMaxMs: publishTimeoutMs(options),
-    });
-    this.#desk = this.#makeDesk();
-    this.inbox = new InboxSubscription(this.#desk, () => `@${this.welcome?.user ?? ''}`, options.inbox);
-    this.#link = this.#makeLink(url, WebSocket);
+    // Unique among the keys of one user is enough: that is their scope.
+    this.#keyStart = [1, 2].map(() => environment.fraction().toString(36).slice(2)).join('');
+    this.#outbox = new Outbox(this.#settings);
+    this.inbox = new InboxSubscription(this, options.inbox);
+    this.#link = new Link(url, WebSocket, this.#settings, this, environment);
     this.#link.connect();
   }
 
@@ -74,12 +75,8 @@ export class RoomcastClient implements Client {
     return this.#link.state;
   }
 
-  get welcome(): Welcome | undefined {
+  get welcome() {
     return this.#link.welcome;
-  }
-
-  on<Name extends keyof ClientEvents>(name: Name, listener: (event: ClientEvents[Name]) => void) {
-    return this.#events.on(name, listener);
   }
 
   connect(): void {
@@ -95,288 +92,255 @@ export class RoomcastClient implements Client {
   }
 
   reconnect(): void {
-    this.#link.drop();
-    this.#link.connect();
+    this.drop();
+    this.connect();
   }
 
   join<Data>(name: string, options: JoinOptions = {}): Room<Data> {
-    const known = this.#rooms.get(name);
-    if (known) return known as unknown as Room<Data>;
-    const room = new RoomSubscription<Data>(this.#desk, name, options);
-    this.#rooms.set(name, room as unknown as RoomSubscription<never>);
-    this.#flush();
-    return room;
+    let room = this.#rooms.get(name);
+    if (room === undefined) {
+      room = new RoomSubscription(this, name, options);
+      this.#rooms.set(name, room);
+      this.flush();
+    }
+    return room as unknown as Room<Data>;
   }
 
   send(to: string, data: unknown, options?: PublishOptions): Promise<Receipt> {
-    return this.#publish(`@${to}`, data, options);
+    return this.enqueue(`@${to}`, data, options);
   }
 
-  #makeLink(url: string, WebSocket: WebSocketConstructor): Link {
-    const { token, backoff, connectTimeoutMs = 10_000 } = this.#options;
-    const settings = {
-      url,
-      WebSocket,
-      token: typeof token === 'string' ? () => token : token,
-      connectTimeoutMs,
-      baseMs: backoff?.baseMs ?? 1000,
-      capMs: backoff?.capMs ?? 30_000,
-      stableMs: backoff?.stableMs ?? 30_000,
-    };
-    const events = {
-      opened: (given: string | undefined) => this.#hello(given),
-      frame: (frame: ServerFrame) => this.#receive(frame),
-      lost: () => this.#lost(),
-      changed: (change: StateChange) => this.#changed(change),
-      failed: (error: RoomcastError) => this.#events.emit('error', error),
-      expecting: () => this.#requests.waiting,
-    };
-    return new Link(settings, events, this.#environment);
+  now(): number {
+    return this.#environment.now();
   }
 
-  #makeDesk(): Desk {
-    return {
-      now: () => this.#environment.now(),
-      request: (frame, answer) => this.#request(frame, answer),
-      publish: (target, data, options) => this.#publish(target, data, options),
-      retryAt: (attempts, error) => this.#retryAt(attempts, error),
-      flush: () => this.#flush(),
-      review: (target, judge) => this.#outbox.review(target, judge),
-      seen: (target, key) => this.#outbox.seen(target, key),
-      forget: (room) => this.#rooms.delete(room),
-      report: (error) => this.#events.emit('error', error),
-      distrust: () => this.#link.drop(),
-    };
+  request(frame: object, answer: Answer): void {
+    if (!this.#link.socket) return answer(undefined, this.#away());
+    this.#sendWith((id) => JSON.stringify({ ...frame, id }), answer);
   }
 
-  #hello(token: string | undefined): void {
-    // Kept for the next connection too: idempotency keys are per user, an invented name included.
-    const user = this.#options.user ?? this.welcome?.user;
-    const { client } = this.#options;
-    this.redis = 'up';
-    this.#request({ type: 'hello', token, user, client, inbox: this.inbox.asked }, (_reply, error) => {
-      if (error === undefined || error.code === 'offline') return;
-      this.#events.emit('error', error);
-      if (error.retryable) this.#link.drop();
-      else this.#link.close(undefined, error.message);
+  ask(frame: object): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      this.request(frame, (reply, error) => (reply ? resolve(reply) : reject(error)));
     });
-    this.#flush();
   }
 
-  #request(frame: object, answer: Answer): void {
-    if (!this.#link.open) return answer(undefined, this.#away());
-    try {
-      const id = this.#requests.begin(answer, this.#environment.now() + this.#requestTimeoutMs);
-      this.#link.send(JSON.stringify({ ...frame, id }));
-    } catch (error) {
-      if (!(error instanceof RoomcastError)) throw error;
-      answer(undefined, error);
-    }
-    this.#plan();
-  }
-
-  #publish(target: string, data: unknown, options: PublishOptions = {}): Promise<Receipt> {
+  enqueue(target: string, data: unknown, { key }: PublishOptions = {}): Promise<Receipt> {
     return new Promise((resolve, reject) => {
       const json = JSON.stringify(data) as string | undefined;
       if (this.state === 'closed') throw this.#away();
-      if (json === undefined) throw new RoomcastError('bad_request', 'data must be a JSON value');
-      const bytes = new TextEncoder().encode(json).length;
+      if (json === undefined) throw new RoomcastError('bad_request', 'data is not JSON');
       this.#keys += 1;
-      const key = options.key ?? `${this.#keyStart}-${this.#keys}`;
-      this.#outbox.add({ target, json, bytes, key, resolve, reject }, this.#environment.now());
-      this.#flush();
+      this.#outbox.add({
+        target,
+        json,
+        bytes: new TextEncoder().encode(json).length,
+        key: key ?? `${this.#keyStart}-${this.#keys}`,
+        since: this.now(),
+        resolve,
+        reject,
+      });
+      this.flush();
     });
   }
 
+  retryAt(attempts: number, { retryAfterMs }: RoomcastError): number {
+    const waitMs = retryAfterMs ?? RETRY_MIN_MS + this.#environment.fraction() * boundMs(attempts, RETRY);
+    const at = this.now() + waitMs;
+    this.#lastRetryAt = Math.max(this.#lastRetryAt, at);
+    this.#arm();
+    return at;
+  }
+
   /** Sends everything that is due, in an order in which nothing fails for having come too early. */
-  #flush(): void {
+  flush(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    if (this.#link.open && this.redis === 'up') {
-      for (const room of [...this.#rooms.values()]) room.flush();
-      if (this.#link.state === 'connected') this.inbox.flush();
+    if (this.#link.socket && this.redis === 'up') {
+      for (const room of this.#rooms.values()) room.flush();
+      if (this.state === 'connected') this.inbox.mark.flush();
     }
-    for (const entry of this.#outbox.due(this.#environment.now())) this.#push(entry);
+    for (const entry of this.#outbox.due(this.now())) this.#push(entry);
     this.#flushing = false;
-    this.#plan();
+    this.#arm();
+  }
+
+  review(target: string, judge: (receipt: Position) => 'seen' | 'void' | 'open'): void {
+    this.#outbox.review(target, judge);
+  }
+
+  forget(room: string): void {
+    this.#rooms.delete(room);
+  }
+
+  report(error: RoomcastError): void {
+    this.emit('error', error);
+  }
+
+  opened(token: string | undefined): void {
+    const { client } = this.#settings;
+    // An invented name is kept for the next connection: idempotency keys are per user.
+    const user = this.#settings.user ?? this.welcome?.user;
+    this.redis = 'up';
+    this.request({ type: 'hello', token, user, client, inbox: this.inbox.asked }, (_reply, error) => {
+      if (!error || error.code === 'offline') return;
+      this.report(error);
+      if (error.retryable) this.drop();
+      else this.#link.close(undefined, error.message);
+    });
+    this.flush();
+  }
+
+  received(frame: ServerFrame): void {
+    const { type } = frame;
+    if (type === 'welcome' || type === 'ok' || type === 'joined' || type === 'error') {
+      const settled = this.#requests.settle(frame);
+      if (!settled && type === 'error') this.report(RoomcastError.of(frame));
+      if (!settled && type === 'joined') this.inbox.receive(frame);
+      if (type === 'welcome') this.flush();
+    } else if (type === 'status') {
+      this.redis = frame.redis;
+      this.emit('redis', frame.redis);
+      this.flush();
+    } else if (type === 'expiring') void this.#refresh();
+    else if ('room' in frame) {
+      if (!frame.room.startsWith('@')) this.#rooms.get(frame.room)?.receive(frame);
+      else if (this.inbox.receive(frame)) this.drop();
+      this.flush();
+    }
+  }
+
+  lost(): void {
+    this.#outbox.disconnected();
+    this.#requests.fail(this.#away(), Infinity);
+    for (const room of this.#rooms.values()) room.disconnected();
+    this.inbox.mark.again();
+  }
+
+  changed(change: StateChange): void {
+    if (change.state === 'closed') {
+      const error = this.#away();
+      for (const entry of this.#outbox.take(() => true)) entry.reject(error);
+      for (const room of this.#rooms.values()) room.closed(error);
+      this.inbox.mark.end(error);
+      this.inbox.endLoops();
+    }
+    this.#arm();
+    this.emit('state', change);
+  }
+
+  #sendWith(text: (id: number) => string, answer: Answer): void {
+    const id = this.#requests.begin(answer, this.now() + this.#settings.requestTimeoutMs);
+    if (id) this.#link.socket?.send(text(id));
+    this.#arm();
   }
 
   #push(entry: Entry): void {
     const { target, json, bytes, key } = entry;
-    const isInbox = target.startsWith('@');
     const room = this.#rooms.get(target);
-    if (!isInbox && room === undefined) {
-      return this.#giveUp(entry, new RoomcastError('not_joined', `room "${target}" was left`));
-    }
+    const to = target[0] === '@' ? target.slice(1) : undefined;
     const limit = this.welcome?.limits.payloadBytes ?? PAYLOAD_BYTES;
-    if (limit > 0 && bytes > limit) {
-      // Before the first welcome a larger one waits: one frame too large would close the connection for good.
-      if (this.welcome === undefined) return;
-      return this.#giveUp(
-        entry,
-        new RoomcastError('too_large', `data has ${bytes} bytes, the server takes ${limit}`),
-      );
+    if (!room && to === undefined) {
+      return this.#giveUp(entry, new RoomcastError('not_joined', `${target} was left`));
     }
-    if (!this.#link.open || this.redis === 'down' || (room && !room.ready)) return;
-    const head = isInbox ? { type: 'send', to: target.slice(1) } : { type: 'publish', room: target };
-    const id = this.#requests.begin(
-      (reply, error) => this.#published(entry, reply as Receipt | undefined, error),
-      this.#environment.now() + this.#requestTimeoutMs,
+    if (limit && bytes > limit) {
+      // Before the first welcome a larger one waits: one frame too large would close the connection for good.
+      if (this.welcome) this.#giveUp(entry, new RoomcastError('too_large', `${bytes} bytes, over ${limit}`));
+      return;
+    }
+    if (!this.#link.socket || this.redis === 'down' || (room && !room.ready)) return;
+    const head = room ? { type: 'publish', room: target } : { type: 'send', to };
+    entry.status = 'sent';
+    entry.everSent = true;
+    this.#sendWith(
+      (id) => `${JSON.stringify({ ...head, id, key }).slice(0, -1)},"data":${json}}`,
+      (reply, error) => {
+        if (error) this.#refused(entry, error);
+        else this.#stored(entry, reply as Receipt);
+      },
     );
-    this.#outbox.sent(entry);
-    this.#link.send(`${JSON.stringify({ ...head, id, key }).slice(0, -1)},"data":${json}}`);
   }
 
-  #published(entry: Entry, reply: Receipt | undefined, error: RoomcastError | undefined): void {
-    const now = this.#environment.now();
-    if (error?.code === 'offline') return;
-    if (error?.code === 'timeout') return this.#link.drop();
+  #refused(entry: Entry, error: RoomcastError): void {
+    const { code } = error;
+    if (code === 'offline') return;
+    if (code === 'timeout') return this.drop();
+    // Not joined yet: behind a join that was put off. The join is tried again, and then this.
+    if (!isPassing(error) && !(code === 'not_joined' && this.#rooms.has(entry.target))) {
+      return this.#giveUp(entry, error);
+    }
+    entry.status = 'waiting';
+    entry.attempts += 1;
+    entry.retryAt = this.retryAt(entry.attempts, error);
+  }
+
+  #stored(entry: Entry, { epoch, seq, duplicate }: Receipt): void {
     const room = this.#rooms.get(entry.target);
-    if (error) {
-      // Behind a join that was put off; the join is tried again, and then this.
-      const early = error.code === 'not_joined' && room !== undefined;
-      if (!early && !isPassing(error)) return this.#giveUp(entry, error);
-      this.#outbox.retry(entry, this.#retryAt(entry.attempts + 1, error));
-      return this.#plan();
-    }
-    if (reply === undefined) return;
-    const receipt = { epoch: reply.epoch, seq: reply.seq };
-    const verdict = room?.judge(receipt) ?? 'seen';
-    if (verdict === 'void') {
-      this.#outbox.retry(entry, now);
-      return this.#flush();
-    }
-    if (entry.receipt) room?.republished({ key: entry.key, lost: entry.receipt, position: receipt });
-    this.#outbox.stored(entry, receipt, verdict === 'open');
-    entry.resolve({ ...receipt, ...(reply.duplicate && { duplicate: true }) });
+    const position = { epoch, seq };
+    const { receipt: lost, key } = entry;
+    entry.status = 'stored';
+    entry.receipt = position;
+    entry.resolve(duplicate ? { ...position, duplicate } : position);
+    if (lost && !duplicate) room?.emit('republished', { key, lost, position });
+    if (room) this.review(entry.target, (receipt) => room.stream.judge(receipt));
+    else this.#outbox.remove(entry);
+    this.flush();
   }
 
   #giveUp(entry: Entry, error: RoomcastError): void {
     this.#outbox.remove(entry);
     // Its promise was kept long ago, with a receipt that has become void since.
-    if (entry.receipt) this.#events.emit('error', error);
+    if (entry.receipt) this.report(error);
     else entry.reject(error);
   }
 
-  #receive(frame: ServerFrame): void {
-    switch (frame.type) {
-      case 'welcome':
-        this.#requests.settle(frame);
-        this.#flush();
-        return;
-      case 'status':
-        this.#setRedis(frame.redis);
-        return;
-      case 'expiring':
-        this.#refresh();
-        return;
-      case 'ok':
-        this.#requests.settle(frame);
-        return;
-      case 'error':
-        this.#refused(frame);
-        return;
-      case 'joined':
-        if (!this.#requests.settle(frame)) this.inbox.receive(frame);
-        return;
-      case 'pong':
-      case 'closing':
-        return;
-      default:
-        this.#toRoom(frame);
-    }
-  }
-
-  #toRoom(frame: Extract<ServerFrame, { room: string }>): void {
-    // A type of a later protocol has perhaps no room; it is ignored like any unknown one.
-    if (typeof frame.room !== 'string') return;
-    if (!frame.room.startsWith('@')) this.#rooms.get(frame.room)?.receive(frame);
-    else if (this.inbox.receive(frame)) this.#link.drop();
-  }
-
-  #refused(frame: ErrorFrame): void {
-    if (!this.#requests.settle(frame)) this.#events.emit('error', serverError(frame));
-  }
-
-  #setRedis(redis: 'up' | 'down'): void {
-    if (redis === this.redis) return;
-    this.redis = redis;
-    this.#events.emit('redis', redis);
-    this.#flush();
-  }
-
   /** A server without authentication answers `unsupported`: then there is nothing to refresh. */
-  #refresh(): void {
-    const { token } = this.#options;
+  async #refresh(): Promise<void> {
+    const { token } = this.#settings;
     if (typeof token !== 'function') return;
-    const failed = (error: RoomcastError): void => {
-      if (error.code !== 'unsupported' && error.code !== 'offline') this.#events.emit('error', error);
-    };
-    new Promise<string>((resolve) => resolve(token())).then(
-      (given) => this.#request({ type: 'refresh', token: given }, (_reply, error) => error && failed(error)),
-      (error: unknown) => failed(new RoomcastError('unauthorized', `no token: ${String(error)}`, true)),
-    );
-  }
-
-  #lost(): void {
-    this.#outbox.disconnected();
-    this.#requests.fail(this.#away());
-    for (const room of [...this.#rooms.values()]) room.disconnected();
-    this.inbox.disconnected();
-  }
-
-  #changed(change: StateChange): void {
-    if (change.state === 'closed') {
-      const error = new RoomcastError('closed', change.reason || 'the client is closed');
-      for (const entry of this.#outbox.clear()) entry.reject(error);
-      for (const room of [...this.#rooms.values()]) room.closed(error);
-      this.inbox.closed(error);
-      this.#cancelTimer();
+    try {
+      await this.ask({ type: 'refresh', token: await token() });
+    } catch (error) {
+      if (!(error instanceof RoomcastError)) {
+        this.report(new RoomcastError('unauthorized', `no token: ${String(error)}`, true));
+      } else if (error.code !== 'unsupported' && error.code !== 'offline') this.report(error);
     }
-    this.#events.emit('state', change);
   }
 
   #away(): RoomcastError {
     return this.state === 'closed'
-      ? new RoomcastError('closed', 'the client is closed; connect() opens it again')
-      : new RoomcastError('offline', 'there is no connection to the server just now', true);
+      ? new RoomcastError('closed', 'the client is closed')
+      : new RoomcastError('offline', 'there is no connection', true);
   }
 
-  #retryAt(attempts: number, error: RoomcastError): number {
-    const jitter = this.#environment.fraction();
-    return this.#environment.now() + (error.retryAfterMs ?? 50 + jitter * boundMs(attempts, RETRY));
-  }
-
-  /** One timer, for whichever comes first. */
-  #plan(): void {
-    this.#cancelTimer();
-    const now = this.#environment.now();
-    let at = this.#outbox.nextAt(now);
-    const consider = (next: number | undefined): void => {
-      if (next !== undefined && next > now) at = Math.min(at ?? next, next);
-    };
-    consider(this.#requests.nextAt());
-    consider(this.inbox.nextAt());
-    for (const room of this.#rooms.values()) consider(room.nextAt());
-    if (at !== undefined)
-      this.#cancelTimer = this.#environment.after(Math.max(at - now, 1), () => this.#tick());
+  /** Sees to it that a tick comes; an earlier one is never put off. */
+  #arm(): void {
+    if (this.state === 'closed') {
+      this.#cancelTick();
+      this.#tickAt = Infinity;
+      return;
+    }
+    const now = this.now();
+    const busy = this.#outbox.size + this.#requests.size > 0 || this.#lastRetryAt >= now;
+    const at = now + (busy ? TICK_BUSY_MS : TICK_MS);
+    if (this.#tickAt <= at) return;
+    this.#cancelTick();
+    this.#tickAt = at;
+    this.#cancelTick = this.#environment.after(at - now, () => this.#tick());
   }
 
   #tick(): void {
-    const now = this.#environment.now();
-    for (const entry of this.#outbox.expire(now)) entry.reject(expired(entry));
+    const now = this.now();
+    this.#tickAt = Infinity;
+    for (const entry of this.#outbox.expire(now)) {
+      entry.reject(
+        entry.everSent
+          ? new RoomcastError('unknown_outcome', 'not confirmed in time: perhaps stored')
+          : new RoomcastError('unavailable', 'not sent in time: not stored', true),
+      );
+    }
     this.#requests.fail(new RoomcastError('timeout', 'no reply in time', true), now);
-    this.#flush();
+    this.#link.watch(this.#requests.size > 0);
+    this.flush();
   }
-}
-
-function expired(entry: Entry): RoomcastError {
-  return entry.everSent
-    ? new RoomcastError('unknown_outcome', 'not confirmed in time; a server may have stored it')
-    : new RoomcastError('unavailable', 'not sent in time; certainly not stored', true);
-}
-
-function publishTimeoutMs({ publishTimeoutMs: given = 90_000 }: ClientOptions): number {
-  if (given > 0 && given <= PUBLISH_TIMEOUT_MAX_MS) return given;
-  throw new RoomcastError('bad_request', `publishTimeoutMs must be 1 to ${PUBLISH_TIMEOUT_MAX_MS}`);
 }

@@ -11,24 +11,19 @@ export interface Environment {
   after(ms: number, run: () => void): () => void;
   /** Uniform in [0, 1). */
   fraction(): number;
-  /** 24 characters nobody else has: the beginning of this client's keys. */
-  token(): string;
   /** Calls `run` when the network or the page came back. Returns what ends that. */
   onWake(run: () => void): () => void;
   readonly WebSocket: WebSocketConstructor | undefined;
 }
 
-/** What may be there, depending on where this runs. */
-interface Surroundings {
-  readonly WebSocket?: WebSocketConstructor;
-  readonly document?: EventSource & { readonly visibilityState: string };
-  readonly addEventListener?: EventSource['addEventListener'];
-  readonly removeEventListener?: EventSource['removeEventListener'];
+interface Listened {
+  addEventListener?(type: string, listener: () => void, options: { signal: AbortSignal }): void;
 }
 
-interface EventSource {
-  addEventListener(type: string, listener: () => void): void;
-  removeEventListener(type: string, listener: () => void): void;
+/** What may be there, depending on where this runs. */
+interface Surroundings extends Listened {
+  readonly WebSocket?: WebSocketConstructor;
+  readonly document?: Listened;
 }
 
 export function realEnvironment(): Environment {
@@ -40,12 +35,17 @@ export function realEnvironment(): Environment {
       return () => clearTimeout(timer);
     },
     fraction: () => Math.random(),
-    // getRandomValues, because randomUUID is missing on pages that came over plain http.
-    token: () =>
-      [...crypto.getRandomValues(new Uint8Array(12))]
-        .map((byte) => byte.toString(16).padStart(2, '0'))
-        .join(''),
-    onWake: (run) => listenForWake(around, run),
+    onWake: (run) => {
+      const ended = new AbortController();
+      const listen = (to: Listened | undefined, type: string): void =>
+        to?.addEventListener?.(type, run, ended);
+      listen(around, 'online');
+      // Back from the browser's history cache, where sockets were cut.
+      listen(around, 'pageshow');
+      // Also when the page is hidden: a look too many, for want of another event to tell the two apart.
+      listen(around.document, 'visibilitychange');
+      return () => ended.abort();
+    },
     WebSocket: around.WebSocket,
   };
 }
@@ -60,24 +60,11 @@ function sleepCountingClock(): () => number {
   let steady = performance.now();
   let wall = Date.now();
   return () => {
-    const [steadyNow, wallNow] = [performance.now(), Date.now()];
+    const steadyNow = performance.now();
+    const wallNow = Date.now();
     at += Math.max(steadyNow - steady, wallNow - wall);
     steady = steadyNow;
     wall = wallNow;
     return at;
-  };
-}
-
-function listenForWake(around: Surroundings, run: () => void): () => void {
-  const { document } = around;
-  const seen = (): void => {
-    if (document?.visibilityState === 'visible') run();
-  };
-  // `pageshow`: back from the browser's history cache, where sockets were cut.
-  for (const type of ['online', 'pageshow']) around.addEventListener?.(type, run);
-  document?.addEventListener('visibilitychange', seen);
-  return () => {
-    for (const type of ['online', 'pageshow']) around.removeEventListener?.(type, run);
-    document?.removeEventListener('visibilitychange', seen);
   };
 }

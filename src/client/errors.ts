@@ -28,8 +28,8 @@ export class RoomcastError extends Error {
     this.retryable = retryable;
     this.retryAfterMs = retryAfterMs;
   }
-}
 
-export function serverError(frame: ErrorFrame): RoomcastError {
-  return new RoomcastError(frame.code, frame.message, frame.retryable, frame.retryAfterMs);
+  static of({ code, message, retryable, retryAfterMs }: ErrorFrame): RoomcastError {
+    return new RoomcastError(code, message, retryable, retryAfterMs);
+  }
 }

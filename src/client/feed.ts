@@ -2,89 +2,75 @@
  * A stream of messages as an application meets it: events and loops. What rooms and inboxes have in common:
  * each message goes to every listener and every loop once, in order, and a break is told before what follows it.
  */
-import type { EpochFrame, JoinedFrame, MessageFrame, ResetFrame } from '../protocol/messages.ts';
-import type { FeedEvents, IterationOptions, Message, Reset } from './api.ts';
+import type { JoinedFrame, MessageFrame, ResetFrame } from '../protocol/messages.ts';
+import type { FeedEvents, IterationOptions, Message } from './api.ts';
 import { Emitter } from './emitter.ts';
-import { Iteration } from './iteration.ts';
+import { iterate, type Push } from './iteration.ts';
 import { Stream, type Verdict } from './stream.ts';
 
 const BUFFER_MAX = 1000;
 
-type StoredMessage = JoinedFrame['messages'][number];
-
-export class Feed<Data, Events extends FeedEvents<Data> = FeedEvents<Data>> {
+export class Feed<Data, Events extends FeedEvents<Data> = FeedEvents<Data>> extends Emitter<Events> {
   readonly stream = new Stream();
-  readonly events = new Emitter<Events>();
-  readonly #name: () => string;
-  readonly #iterations = new Set<Iteration<Message<Data>>>();
+  readonly #loops = new Set<Push<Message<Data>>>();
 
-  constructor(name: () => string) {
-    this.#name = name;
+  get position() {
+    return this.stream.position;
   }
 
   /** What came with a `joined`, delivered. */
-  joined(frame: JoinedFrame): Message<Data>[] {
-    const previous = this.stream.position;
-    const resumed = frame.recovered === true;
+  entered(frame: JoinedFrame): Message<Data>[] {
+    const { epoch, room, recovered, reason } = frame;
+    const previous = this.position;
     const fresh = this.stream
-      .join(frame, frame.messages, resumed)
-      .map((one) => this.#message(one, frame.epoch));
-    if (frame.recovered === false) this.#reset(frame, frame.reason ?? 'lost', previous);
+      .join(frame, frame.messages, recovered === true)
+      .map((one) => ({ ...one, room, epoch }) as Message<Data>);
+    if (recovered === false) this.#tell('reset', { reason: reason ?? 'lost', position: at(frame), previous });
     for (const message of fresh) this.#deliver(message);
-    if (resumed) this.#emit('recovered', { messages: fresh.length });
+    if (recovered) this.#tell('recovered', { messages: fresh.length });
     return fresh;
   }
 
-  message(frame: MessageFrame): Verdict {
+  heard({ type: _type, ...frame }: MessageFrame): Verdict {
     const verdict = this.stream.take(frame);
-    if (verdict === 'new') this.#deliver(this.#message(frame, this.stream.position?.epoch ?? ''));
+    if (verdict === 'new') {
+      this.#deliver({ ...frame, epoch: this.position?.epoch ?? '' } as Message<Data>);
+    }
     return verdict;
   }
 
-  reset(frame: ResetFrame): void {
-    const previous = this.stream.position;
+  broken(frame: ResetFrame): void {
+    const previous = this.position;
     this.stream.move(frame);
-    this.#reset(frame, frame.reason, previous);
+    this.#tell('reset', { reason: frame.reason, position: at(frame), previous });
   }
 
-  epoch(frame: EpochFrame): void {
-    this.stream.rename(frame.epoch);
+  iterate({ buffer = BUFFER_MAX }: IterationOptions = {}): AsyncIterableIterator<Message<Data>> {
+    return iterate((push) => {
+      this.#loops.add(push);
+      return () => this.#loops.delete(push);
+    }, buffer);
   }
 
-  stored(messages: readonly StoredMessage[], epoch: string): Message<Data>[] {
-    return messages.map((one) => this.#message(one, epoch));
-  }
-
-  iterate({ buffer = BUFFER_MAX }: IterationOptions = {}): Iteration<Message<Data>> {
-    const iteration = new Iteration<Message<Data>>(buffer, (ended) => this.#iterations.delete(ended));
-    this.#iterations.add(iteration);
-    return iteration;
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message<Data>> {
+    return this.iterate();
   }
 
   /** Ends the loops; listeners stay. */
-  end(): void {
-    for (const iteration of [...this.#iterations]) iteration.end();
-  }
-
-  #reset(
-    { epoch, seq }: { epoch: string; seq: number },
-    reason: Reset['reason'],
-    previous: Reset['previous'],
-  ): void {
-    this.#emit('reset', { reason, position: { epoch, seq }, previous });
+  endLoops(): void {
+    for (const push of this.#loops) push(undefined);
   }
 
   #deliver(message: Message<Data>): void {
-    for (const iteration of [...this.#iterations]) iteration.push(message);
-    this.#emit('message', message);
+    for (const push of this.#loops) push(message);
+    this.#tell('message', message);
   }
 
-  #message({ seq, ts, from, key, data }: StoredMessage, epoch: string): Message<Data> {
-    const optional = { ...(from && { from }), ...(key !== undefined && { key }) };
-    return { room: this.#name(), epoch, seq, ts, ...optional, data: data as Data };
+  #tell<Name extends keyof FeedEvents<Data>>(name: Name, event: FeedEvents<Data>[Name]): void {
+    this.emit(name, event as Events[Name]);
   }
+}
 
-  #emit<Name extends keyof FeedEvents<Data>>(name: Name, event: FeedEvents<Data>[Name]): void {
-    this.events.emit(name, event as Events[Name]);
-  }
+function at({ epoch, seq }: ResetFrame | JoinedFrame) {
+  return { epoch, seq };
 }

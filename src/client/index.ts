@@ -16,10 +16,7 @@ export function connect(url: string, options: ClientOptions = {}): Client {
   const environment = realEnvironment();
   const WebSocket = options.WebSocket ?? environment.WebSocket;
   if (WebSocket === undefined) {
-    throw new RoomcastError(
-      'unsupported',
-      'there is no global WebSocket: pass that of the package ws as an option',
-    );
+    throw new RoomcastError('unsupported', 'no global WebSocket: pass that of ws');
   }
   return new RoomcastClient(url, options, WebSocket, environment);
 }

@@ -5,53 +5,37 @@
  */
 import { RoomcastError } from './errors.ts';
 
-export class Iteration<T> implements AsyncIterableIterator<T> {
-  readonly #bufferMax: number;
-  readonly #onReturn: (iteration: Iteration<T>) => void;
-  readonly #buffer: T[] = [];
-  readonly #waiting: { resolve(result: IteratorResult<T>): void; reject(error: RoomcastError): void }[] = [];
-  #over = false;
-  #error: RoomcastError | undefined;
+/** What feeds a loop: a value, or undefined for the end. */
+export type Push<T> = (value: T | undefined) => void;
 
-  constructor(bufferMax: number, onReturn: (iteration: Iteration<T>) => void) {
-    this.#bufferMax = bufferMax;
-    this.#onReturn = onReturn;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  push(value: T): void {
-    if (this.#over) return;
-    const taker = this.#waiting.shift();
-    if (taker) taker.resolve({ value, done: false });
-    else if (this.#buffer.length < this.#bufferMax) this.#buffer.push(value);
-    else {
-      const what = `the loop is ${this.#bufferMax} messages behind; its later ones were dropped`;
-      this.#error = new RoomcastError('limit_exceeded', what);
-      this.end();
+/** Begins with the first `next()`, as every generator: `begin` is given what to push to, and returns what ends that. */
+export async function* iterate<T>(
+  begin: (push: Push<T>) => () => void,
+  bufferMax: number,
+): AsyncGenerator<T, void, void> {
+  const buffer: T[] = [];
+  let over = false;
+  let overflow = false;
+  let wake = (): void => {};
+  const end = begin((value) => {
+    if (value === undefined) over = true;
+    else if (buffer.length >= bufferMax) overflow = true;
+    else if (!overflow) buffer.push(value);
+    wake();
+  });
+  try {
+    for (;;) {
+      const next = buffer.shift();
+      if (next !== undefined) yield next;
+      else if (overflow)
+        throw new RoomcastError('limit_exceeded', `the loop fell ${bufferMax} messages behind`);
+      else if (over) return;
+      else
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
     }
-  }
-
-  end(): void {
-    this.#over = true;
-    this.#onReturn(this);
-    for (const taker of this.#waiting.splice(0)) taker.resolve({ value: undefined, done: true });
-  }
-
-  next(): Promise<IteratorResult<T>> {
-    if (this.#buffer.length > 0) return Promise.resolve({ value: this.#buffer.shift() as T, done: false });
-    const error = this.#error;
-    this.#error = undefined;
-    if (error) return Promise.reject(error);
-    if (this.#over) return Promise.resolve({ value: undefined, done: true });
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
-  }
-
-  return(): Promise<IteratorResult<T>> {
-    this.#buffer.length = 0;
-    this.end();
-    return Promise.resolve({ value: undefined, done: true });
+  } finally {
+    end();
   }
 }

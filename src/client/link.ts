@@ -6,17 +6,15 @@
  * with a `ping`, and only a peer that leaves that unanswered is let go. Coming back (network, page) is an
  * event, not a poll.
  */
-import type { ServerFrame, WelcomeFrame } from '../protocol/messages.ts';
+import type { ClosingFrame, ServerFrame, WelcomeFrame } from '../protocol/messages.ts';
 import type { ClientState, StateChange } from './api.ts';
-import { type BackoffSettings, type Ending, reconnectDelayMs } from './backoff.ts';
+import { type BackoffSettings, reconnectDelayMs } from './backoff.ts';
 import type { Environment } from './environment.ts';
 import { RoomcastError } from './errors.ts';
 import { openSocket, type Socket, type WebSocketConstructor } from './socket.ts';
 
 export interface LinkSettings extends BackoffSettings {
-  readonly url: string;
-  readonly WebSocket: WebSocketConstructor;
-  readonly token: (() => string | Promise<string>) | undefined;
+  readonly token?: string | (() => string | Promise<string>) | undefined;
   readonly connectTimeoutMs: number;
   /** A connection that lived this long was a success; a shorter one must not reset the growing pauses. */
   readonly stableMs: number;
@@ -25,68 +23,67 @@ export interface LinkSettings extends BackoffSettings {
 export interface LinkEvents {
   /** The socket is open: say hello, and what shall follow it. */
   opened(token: string | undefined): void;
-  frame(frame: ServerFrame): void;
+  received(frame: ServerFrame): void;
   /** The connection is gone; told before the state changes. */
   lost(): void;
   changed(change: StateChange): void;
-  failed(error: RoomcastError): void;
-  /** Whether a reply is awaited: silence is then looked into sooner. */
-  expecting(): boolean;
+  report(error: RoomcastError): void;
 }
 
-/** How often silence is looked at. */
-const WATCH_MS = 5000;
-const PING_INTERVAL_MS = 25_000;
 /** An awaited reply that is this late raises the question whether anybody is there. */
-const EXPECTING_SILENCE_MS = 5000;
-/** Below WATCH_MS, so that the look after the question already decides. */
-const PONG_TIMEOUT_MS = 4000;
-/** Those of the protocol, until `welcome` says otherwise. */
+const REPLY_SILENCE_MS = 5000;
+const PONG_TIMEOUT_MS = 5000;
+/** What the protocol has where no `welcome` has said otherwise. */
+const PING_INTERVAL_MS = 25_000;
 const SPREAD = { minMs: 0, maxMs: 2000 };
+/** The code of RFC 6455 for "it broke without a close frame". */
+const BROKEN = 1006;
 
 export class Link {
   state: ClientState = 'closed';
   welcome: WelcomeFrame | undefined;
-  /** Whether frames may be sent: from hello on, `welcome` is not waited for. */
-  open = false;
+  /** There may be sent on it: from hello on, `welcome` is not waited for. */
+  socket: Socket | undefined;
+  readonly #dial: (events: Parameters<typeof openSocket>[2]) => Socket;
   readonly #settings: LinkSettings;
   readonly #events: LinkEvents;
   readonly #environment: Environment;
   /** Counts attempts: what an earlier one still has to say is not listened to. */
   #attempt = 0;
-  #socket: Socket | undefined;
-  #cancelTimer: () => void = () => undefined;
+  #dialed: Socket | undefined;
+  #cancelTimer = (): void => {};
   #endWake: (() => void) | undefined;
   #failures = 0;
-  #welcomedAt: number | undefined;
+  /** Infinity until `welcome`. */
+  #welcomedAt = Infinity;
   #heardAt = 0;
   #probedAt: number | undefined;
-  #closing: { readonly frame: Ending['closing']; readonly reason: string; readonly at: number } | undefined;
-  /** The next attempt was paced by the server, so coming back does not shorten the wait. */
+  #closing: ClosingFrame | undefined;
+  #closingAt = 0;
+  /** The server named the time of the next attempt: coming back does not shorten the wait. */
   #paced = false;
 
-  constructor(settings: LinkSettings, events: LinkEvents, environment: Environment) {
+  constructor(
+    url: string,
+    WebSocket: WebSocketConstructor,
+    settings: LinkSettings,
+    events: LinkEvents,
+    environment: Environment,
+  ) {
+    this.#dial = (socketEvents) => openSocket(WebSocket, url, socketEvents);
     this.#settings = settings;
     this.#events = events;
     this.#environment = environment;
   }
 
-  get bufferedBytes(): number {
-    return this.#socket?.bufferedBytes ?? 0;
-  }
-
-  send(text: string): void {
-    this.#socket?.send(text);
-  }
-
   connect(): void {
     if (this.state !== 'closed' && this.state !== 'waiting') return;
     this.#endWake ??= this.#environment.onWake(() => this.#wake());
-    this.#begin();
+    void this.#begin();
   }
 
   close(code = 1000, reason = ''): void {
-    this.#discard((socket) => socket.close());
+    this.#discard(true);
     this.#endWake?.();
     this.#endWake = undefined;
     this.#failures = 0;
@@ -94,133 +91,113 @@ export class Link {
   }
 
   /** As if the network had taken it. */
-  drop(): void {
-    if (this.state === 'connecting' || this.state === 'connected') this.#end(1006, 'dropped');
+  drop(reason = 'dropped'): void {
+    if (this.state === 'connecting' || this.state === 'connected') this.#end(BROKEN, reason);
   }
 
-  #begin(): void {
-    this.#cancelTimer();
+  /** A look at the silence. With a reply awaited, less of it is allowed. */
+  watch(awaiting: boolean): void {
+    const now = this.#environment.now();
+    const allowedMs = awaiting ? REPLY_SILENCE_MS : 2 * (this.welcome?.pingIntervalMs || PING_INTERVAL_MS);
+    if (this.state !== 'connected') return;
+    if (this.#probedAt === undefined) {
+      if (now - this.#heardAt > allowedMs) this.#probe();
+    } else if (now - this.#probedAt >= PONG_TIMEOUT_MS) this.drop('the server is silent');
+  }
+
+  async #begin(): Promise<void> {
     this.#attempt += 1;
     const attempt = this.#attempt;
+    const own = (): boolean => attempt === this.#attempt;
+    this.#limit();
     this.#change({ state: 'connecting' });
-    if (attempt !== this.#attempt) return; // A listener thought otherwise.
-    this.#limit('no token in time');
     const { token } = this.#settings;
-    if (token === undefined) return this.#dial(attempt, undefined);
-    new Promise<string>((resolve) => resolve(token())).then(
-      (given) => this.#dial(attempt, given),
-      (error: unknown) => {
-        if (attempt !== this.#attempt) return;
-        this.#events.failed(new RoomcastError('unauthorized', `no token: ${String(error)}`, true));
-        this.#end(1006, 'no token');
+    let given: string | undefined;
+    try {
+      given = typeof token === 'function' ? await token() : token;
+    } catch (error) {
+      if (!own()) return;
+      this.#events.report(new RoomcastError('unauthorized', `no token: ${String(error)}`, true));
+      return this.drop('no token');
+    }
+    if (!own()) return;
+    this.#limit();
+    const dialed = this.#dial({
+      opened: () => {
+        this.socket = dialed;
+        this.#events.opened(given);
       },
-    );
-  }
-
-  #dial(attempt: number, token: string | undefined): void {
-    if (attempt !== this.#attempt) return;
-    this.#limit('no welcome in time');
-    const own = (run: () => void): void => {
-      if (attempt === this.#attempt) run();
-    };
-    this.#socket = openSocket(this.#settings.WebSocket, this.#settings.url, {
-      opened: () =>
-        own(() => {
-          this.open = true;
-          this.#events.opened(token);
-        }),
-      text: (text) => own(() => this.#receive(text)),
-      closed: (code, reason) => own(() => this.#end(code, reason)),
+      text: (text) => this.#receive(text),
+      closed: (code, reason) => this.#end(code, reason),
     });
+    this.#dialed = dialed;
   }
 
-  #limit(reason: string): void {
+  #limit(): void {
     this.#cancelTimer();
-    this.#cancelTimer = this.#environment.after(this.#settings.connectTimeoutMs, () =>
-      this.#end(1006, reason),
-    );
+    const ms = this.#settings.connectTimeoutMs;
+    this.#cancelTimer = this.#environment.after(ms, () => this.drop('no answer in time'));
   }
 
   #receive(text: string): void {
     const now = this.#environment.now();
+    const frame = readFrame(text);
     this.#heardAt = now;
     this.#probedAt = undefined;
-    const frame = readFrame(text);
-    if (frame?.type === 'welcome') {
+    if (frame?.type === 'closing') {
+      this.#closing = frame;
+      this.#closingAt = now;
+    } else if (frame?.type === 'welcome') {
+      this.#cancelTimer();
       this.welcome = frame;
       this.#welcomedAt = now;
-      this.#watch();
       this.#change({ state: 'connected' });
     }
-    if (frame?.type === 'closing') this.#closing = { frame, reason: frame.reason, at: now };
-    if (frame) this.#events.frame(frame);
+    if (frame) this.#events.received(frame);
   }
 
   #end(code: number, reason: string): void {
     const now = this.#environment.now();
     const closing = this.#closing;
-    this.#failures = this.#wasStable(now) ? 1 : this.#failures + 1;
-    this.#discard((socket) => socket.abandon());
     const said = closing?.reason ?? reason;
-    const delayMs = reconnectDelayMs(
-      {
-        code,
-        closing: closing?.frame,
-        sinceClosingMs: closing && now - closing.at,
-        failures: this.#failures,
-        spread: this.welcome?.reconnect ?? SPREAD,
-      },
-      this.#settings,
-      this.#environment.fraction(),
-    );
-    if (delayMs === undefined) return this.close(code, said);
-    this.#paced = closing?.frame?.afterMs !== undefined;
-    this.#cancelTimer = this.#environment.after(delayMs, () => this.#begin());
-    this.#change({ state: 'waiting', retryInMs: Math.round(delayMs), code, reason: said });
-  }
-
-  #wasStable(now: number): boolean {
-    return this.#welcomedAt !== undefined && now - this.#welcomedAt >= this.#settings.stableMs;
+    this.#failures = now - this.#welcomedAt >= this.#settings.stableMs ? 1 : this.#failures + 1;
+    this.#discard(false);
+    const ending = {
+      code,
+      closing,
+      sinceClosingMs: now - this.#closingAt,
+      failures: this.#failures,
+      spread: this.welcome?.reconnect ?? SPREAD,
+    };
+    const retryInMs = reconnectDelayMs(ending, this.#settings, this.#environment.fraction());
+    if (retryInMs === undefined) return this.close(code, said);
+    this.#paced = closing?.afterMs !== undefined;
+    this.#cancelTimer = this.#environment.after(retryInMs, () => void this.#begin());
+    this.#change({ state: 'waiting', retryInMs, code, reason: said });
   }
 
   /** Lets go of the present attempt, whatever its stage. */
-  #discard(end: (socket: Socket) => void): void {
+  #discard(politely: boolean): void {
     this.#attempt += 1;
     this.#cancelTimer();
-    const socket = this.#socket;
-    this.#socket = undefined;
-    this.#welcomedAt = undefined;
+    this.#dialed?.end(politely);
+    this.#dialed = undefined;
+    this.socket = undefined;
+    this.#welcomedAt = Infinity;
     this.#probedAt = undefined;
     this.#closing = undefined;
-    this.open = false;
-    if (socket) end(socket);
     this.#events.lost();
-  }
-
-  /** One look at the silence, and the next one planned. */
-  #watch(): void {
-    this.#cancelTimer();
-    const { now, after } = this.#environment;
-    const pingIntervalMs = this.welcome?.pingIntervalMs || PING_INTERVAL_MS;
-    const allowedMs = this.#events.expecting() ? EXPECTING_SILENCE_MS : 2 * pingIntervalMs;
-    if (this.#probedAt !== undefined && now() - this.#probedAt >= PONG_TIMEOUT_MS) {
-      return this.#end(1006, 'the server does not answer');
-    }
-    if (this.#probedAt === undefined && now() - this.#heardAt > allowedMs) this.#probe();
-    this.#cancelTimer = after(Math.min(WATCH_MS, pingIntervalMs), () => this.#watch());
   }
 
   #probe(): void {
     this.#probedAt = this.#environment.now();
-    this.send('{"type":"ping"}');
+    this.socket?.send('{"type":"ping"}');
   }
 
   /** The network or the page is back: what was waited for may be possible now, what looked alive may be dead. */
   #wake(): void {
-    if (this.state === 'waiting' && !this.#paced) this.#begin();
-    if (this.state !== 'connected' || this.#probedAt !== undefined) return;
-    this.#probe();
-    this.#watch();
+    if (this.state === 'waiting' && !this.#paced) this.connect();
+    else if (this.state === 'connected' && this.#probedAt === undefined) this.#probe();
   }
 
   #change(change: StateChange): void {
@@ -232,8 +209,7 @@ export class Link {
 /** A frame of the server, or undefined for what PROTOCOL says to ignore. Its fields are trusted: the server is ours. */
 function readFrame(text: string): ServerFrame | undefined {
   try {
-    const value = JSON.parse(text) as ServerFrame | null;
-    return typeof value?.type === 'string' ? value : undefined;
+    return JSON.parse(text) as ServerFrame;
   } catch {
     // Something else answers there: it never says welcome, and that is reported.
     return undefined;

@@ -4,7 +4,7 @@
  * room's first message before its `joined`.
  */
 import type { ErrorFrame, JoinedFrame, OkFrame, WelcomeFrame } from '../protocol/messages.ts';
-import { RoomcastError, serverError } from './errors.ts';
+import { RoomcastError } from './errors.ts';
 
 export type Reply = OkFrame | JoinedFrame | WelcomeFrame;
 
@@ -14,17 +14,18 @@ export type Answer = (reply: Reply | undefined, error: RoomcastError | undefined
 const PENDING_MAX = 2048;
 
 export class Requests {
-  readonly #pending = new Map<number, { readonly answer: Answer; readonly deadline: number }>();
+  readonly #pending = new Map<unknown, { readonly answer: Answer; readonly deadline: number }>();
   #last = 0;
 
-  get waiting(): boolean {
-    return this.#pending.size > 0;
+  get size(): number {
+    return this.#pending.size;
   }
 
-  /** The id to send. Throws `rate_limited` where too many wait already. */
+  /** The id to send; 0 where too many wait already, which was the answer then. */
   begin(answer: Answer, deadline: number): number {
-    if (this.#pending.size >= PENDING_MAX) {
-      throw new RoomcastError('rate_limited', `${PENDING_MAX} requests already wait for their replies`, true);
+    if (this.size >= PENDING_MAX) {
+      answer(undefined, new RoomcastError('rate_limited', 'too many requests wait', true));
+      return 0;
     }
     this.#last += 1;
     this.#pending.set(this.#last, { answer, deadline });
@@ -33,27 +34,19 @@ export class Requests {
 
   /** Whether the frame was the reply to one of these. */
   settle(frame: Reply | ErrorFrame): boolean {
-    const id = frame.id as number;
-    const pending = this.#pending.get(id);
-    if (pending === undefined) return false;
-    this.#pending.delete(id);
-    if (frame.type === 'error') pending.answer(undefined, serverError(frame));
-    else pending.answer(frame, undefined);
-    return true;
+    const pending = this.#pending.get(frame.id);
+    this.#pending.delete(frame.id);
+    if (frame.type === 'error') pending?.answer(undefined, RoomcastError.of(frame));
+    else pending?.answer(frame, undefined);
+    return pending !== undefined;
   }
 
-  /** Ends those whose time is over, or all. */
-  fail(error: RoomcastError, now = Number.POSITIVE_INFINITY): void {
-    for (const [id, { answer, deadline }] of [...this.#pending]) {
+  /** Ends those whose time is over. */
+  fail(error: RoomcastError, now: number): void {
+    for (const [id, { answer, deadline }] of this.#pending) {
       if (deadline > now) continue;
       this.#pending.delete(id);
       answer(undefined, error);
     }
-  }
-
-  nextAt(): number | undefined {
-    let at: number | undefined;
-    for (const { deadline } of this.#pending.values()) at = Math.min(at ?? deadline, deadline);
-    return at;
   }
 }

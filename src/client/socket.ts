@@ -14,6 +14,8 @@ export interface WebSocketLike {
   ): void;
   send(text: string): void;
   close(code?: number): void;
+  /** Only that of `ws` has it. */
+  terminate?(): void;
 }
 
 export type WebSocketConstructor = new (url: string, protocol: string) => WebSocketLike;
@@ -25,12 +27,10 @@ export interface SocketEvents {
 }
 
 export interface Socket {
-  readonly bufferedBytes: number;
+  bufferedBytes(): number;
   send(text: string): void;
-  /** Says goodbye. Nothing is reported afterwards. */
-  close(): void;
-  /** Lets go of it at once, as if the network had taken it. Nothing is reported afterwards. */
-  abandon(): void;
+  /** Says goodbye, or lets go of it at once as if the network had taken it. Nothing is reported afterwards. */
+  end(politely: boolean): void;
 }
 
 export function openSocket(constructor: WebSocketConstructor, url: string, events: SocketEvents): Socket {
@@ -48,19 +48,13 @@ export function openSocket(constructor: WebSocketConstructor, url: string, event
     events.closed(code, reason);
   });
   return {
-    get bufferedBytes() {
-      return socket.bufferedAmount;
-    },
+    bufferedBytes: () => socket.bufferedAmount,
     send: (text) => socket.send(text),
-    close: () => {
-      over = true;
-      socket.close(1000);
-    },
-    abandon: () => {
+    end: (politely) => {
       over = true;
       // Browsers have no way to end a socket by force; close() then waits for a peer that may be gone, unseen.
-      if ('terminate' in socket && typeof socket.terminate === 'function') socket.terminate();
-      else socket.close();
+      if (!politely && socket.terminate) socket.terminate();
+      else socket.close(1000);
     },
   };
 }

@@ -10,39 +10,40 @@ export class Told<T> {
   readonly #desk: Desk;
   readonly #frame: (value: T) => object;
   #confirmed: T | undefined;
-  #status: 'waiting' | 'asked' | 'told' = 'told';
+  #due = false;
   #attempts = 0;
   #retryAt = 0;
-  #waiters: { resolve(): void; reject(error: RoomcastError): void }[] = [];
+  readonly #waiters = new Set<(error: RoomcastError | undefined) => void>();
 
-  constructor(desk: Desk, frame: (value: T) => object) {
+  constructor(desk: Desk, frame: (value: T) => object, value?: T) {
     this.#desk = desk;
     this.#frame = frame;
+    this.value = value;
   }
 
   set(value: T): Promise<void> {
     this.value = value;
     this.again();
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ resolve, reject });
+      this.#waiters.add((error) => (error ? reject(error) : resolve()));
       this.#desk.flush();
     });
   }
 
-  /** To be told anew: a new connection. */
+  /** To be told anew: a new value, or a new connection. */
   again(): void {
     this.#retryAt = 0;
-    if (this.value !== undefined) this.#status = 'waiting';
+    this.#due = this.value !== undefined;
   }
 
   /** Sends it where it is due. */
   flush(): void {
-    const { value } = this;
-    if (this.#status !== 'waiting' || value === undefined || this.#retryAt > this.#desk.now()) return;
-    this.#status = 'asked';
+    const value = this.value as T;
+    if (!this.#due || this.#retryAt > this.#desk.now()) return;
+    this.#due = false;
     this.#desk.request(this.#frame(value), (_reply, error) => {
       if (error === undefined) this.confirm(value);
-      else if (error.code !== 'offline') this.#refused(value, error);
+      else if (error.code !== 'offline' && value === this.value) this.#refused(error);
     });
   }
 
@@ -50,30 +51,26 @@ export class Told<T> {
   confirm(value: T): void {
     this.#confirmed = value;
     if (value !== this.value) return;
-    this.#status = 'told';
+    this.#due = false;
     this.#attempts = 0;
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve();
+    this.end();
   }
 
-  fail(error: RoomcastError): void {
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+  /** Lets those go who wait. */
+  end(error?: RoomcastError): void {
+    for (const waiter of this.#waiters) waiter(error);
+    this.#waiters.clear();
   }
 
-  nextAt(): number | undefined {
-    return this.#status === 'waiting' ? this.#retryAt : undefined;
-  }
-
-  #refused(value: T, error: RoomcastError): void {
-    if (value !== this.value) return;
-    if (isPassing(error)) {
+  #refused(error: RoomcastError): void {
+    this.#due = isPassing(error);
+    if (this.#due) {
       this.#attempts += 1;
       this.#retryAt = this.#desk.retryAt(this.#attempts, error);
-      this.#status = 'waiting';
       return;
     }
     // Given up: told again at the next reconnect it would be refused again.
     this.value = this.#confirmed;
-    this.#status = 'told';
-    this.fail(error);
+    this.end(error);
   }
 }
