@@ -55,7 +55,9 @@ export class Me {
 }
 
 export function tidyName(text: string): string {
-  return letters(text.replace(/[\p{C}\s]+/gu, ' ').trim()).slice(0, NAME_LENGTH_MAX).join('');
+  return letters(text.replace(/[\p{C}\s]+/gu, ' ').trim())
+    .slice(0, NAME_LENGTH_MAX)
+    .join('');
 }
 
 /** As people count them: a flag or a letter with two accents is one. */

@@ -8,6 +8,8 @@ import { eachFrame, icon, make, part, setText } from './element.ts';
 import { List } from './list.ts';
 
 const EVERY_MS = 50;
+const EDGE_PX = 12;
+const ARROW_PX = 18;
 
 interface Cursor {
   readonly user: string;
@@ -32,7 +34,12 @@ export function cursorsView(chat: Chat): void {
     update: (element, { user, x, y }) => {
       const name = element.querySelector('.cursor-name span');
       if (name) setText(name, chat.conversation?.person(user).name ?? user);
-      element.style.transform = `translate(${x * board.clientWidth}px, ${y * board.clientHeight}px)`;
+      const left = x * board.clientWidth;
+      element.style.transform = `translate(${left}px, ${y * board.clientHeight}px)`;
+      // Near the right edge the name stands on the other side, where it can be read.
+      const flipped = board.clientWidth - left < element.offsetWidth + EDGE_PX;
+      element.classList.toggle('flipped', flipped);
+      element.style.marginLeft = flipped ? `${ARROW_PX - element.offsetWidth}px` : '';
     },
   });
   const draw = eachFrame(() =>
