@@ -18,9 +18,9 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleClient } from './client-bundle.mjs';
 import { ensureInstalled, ROOT } from './install.mjs';
 import { bundlePages } from './pages.mjs';
 
@@ -30,10 +30,9 @@ const INPUTS = [
   'tsconfig.json',
   'tsconfig.build.json',
   'scripts/build.mjs',
+  'scripts/client-bundle.mjs',
   'scripts/pages.mjs',
 ];
-/** What browsers load: entry (in src/), the file made of it (in dist/), and the oldest language they must know. */
-const BUNDLES = [{ entry: 'client/index.ts', out: 'client/roomcast.min.js', target: 'es2020' }];
 const STAMP = '.built';
 const LUA = 'broker/redis/lua';
 
@@ -57,25 +56,6 @@ export function isStale(root = ROOT) {
   return !existsSync(stamp) || Number(readFileSync(stamp, 'utf8')) !== inputsMs(root);
 }
 
-/** One file per bundle, from the sources rather than from the compiled ones, so that unused code falls away. */
-function bundle(root, out) {
-  // Not at the top: this file is imported before anything is installed.
-  const { buildSync } = createRequire(import.meta.url)('esbuild');
-  for (const { entry, out: file, target } of BUNDLES) {
-    buildSync({
-      absWorkingDir: root,
-      entryPoints: [join('src', entry)],
-      outfile: join(out, file),
-      bundle: true,
-      format: 'esm',
-      minify: true,
-      target,
-      logLevel: 'error',
-      legalComments: 'none',
-    });
-  }
-}
-
 /** Replaces dist/. Returns whether it succeeded; the compiler's messages go to stderr. */
 export function build(root = ROOT) {
   // Taken before compiling: a file saved meanwhile must make the result stale.
@@ -88,7 +68,7 @@ export function build(root = ROOT) {
       stdio: ['ignore', 2, 2],
     });
     if (status !== 0) return false;
-    bundle(root, out);
+    writeFileSync(join(out, 'client/roomcast.min.js'), bundleClient(root));
     const lua = join(root, 'src', LUA);
     if (existsSync(lua)) {
       mkdirSync(join(out, LUA), { recursive: true });

@@ -28,12 +28,17 @@ import { type Answer, type Reply, Requests } from './requests.ts';
 import { RoomSubscription } from './room.ts';
 import { type Settings, settingsOf } from './settings.ts';
 import type { WebSocketConstructor } from './socket.ts';
+import { tokenOf } from './token.ts';
 
 /** How fast something refused for the moment is tried again. */
 const RETRY = { baseMs: 250, capMs: 5000 };
 const RETRY_MIN_MS = 50;
 /** What a server takes that has not yet said what it takes. */
 const PAYLOAD_BYTES = 32_768;
+/** A larger frame would end the connection for good (PROTOCOL, close code 1009), unless the data alone may be larger. */
+const FRAME_BYTES = 65_536;
+/** Signals and pages of history that wait for their replies: as many as a node serves at once. */
+const ASKED_MAX = 1024;
 const TICK_MS = 5000;
 const TICK_BUSY_MS = 100;
 
@@ -115,12 +120,15 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   }
 
   request(frame: object, answer: Answer): void {
-    if (!this.#link.socket) return answer(undefined, this.#away());
-    this.#sendWith((id) => JSON.stringify({ ...frame, id }), answer);
+    if (this.#link.socket) this.#sendWith(JSON.stringify(frame), answer);
+    else answer(undefined, this.#away());
   }
 
   ask(frame: object): Promise<Reply> {
     return new Promise((resolve, reject) => {
+      if (this.#requests.size > ASKED_MAX + this.#settings.outboxMessages) {
+        throw new RoomcastError('rate_limited', 'too many requests wait', true);
+      }
       this.request(frame, (reply, error) => (reply ? resolve(reply) : reject(error)));
     });
   }
@@ -134,7 +142,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
       this.#outbox.add({
         target,
         json,
-        bytes: new TextEncoder().encode(json).length,
+        bytes: bytesOf(json),
         key: key ?? `${this.#keyStart}-${this.#keys}`,
         since: this.now(),
         resolve,
@@ -229,9 +237,13 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     this.emit('state', change);
   }
 
-  #sendWith(text: (id: number) => string, answer: Answer): void {
+  #sendWith(json: string, answer: Answer): void {
+    const most = Math.max(FRAME_BYTES, (this.welcome?.limits.payloadBytes ?? 0) + PAYLOAD_BYTES);
+    if (bytesOf(json) > most - 99) {
+      return answer(undefined, new RoomcastError('too_large', `a frame of over ${most} bytes`));
+    }
     const id = this.#requests.begin(answer, this.now() + this.#settings.requestTimeoutMs);
-    if (id) this.#link.socket?.send(text(id));
+    this.#link.socket?.send(`{"id":${id},${json.slice(1)}`);
     this.#arm();
   }
 
@@ -239,26 +251,19 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     const { target, json, bytes, key } = entry;
     const room = this.#rooms.get(target);
     const to = target[0] === '@' ? target.slice(1) : undefined;
-    const limit = this.welcome?.limits.payloadBytes ?? PAYLOAD_BYTES;
     if (!room && to === undefined) {
       return this.#giveUp(entry, new RoomcastError('not_joined', `${target} was left`));
     }
-    if (limit && bytes > limit) {
-      // Before the first welcome a larger one waits: one frame too large would close the connection for good.
-      if (this.welcome) this.#giveUp(entry, new RoomcastError('too_large', `${bytes} bytes, over ${limit}`));
-      return;
-    }
-    if (!this.#link.socket || this.redis === 'down' || (room && !room.ready)) return;
+    // Before the first welcome a large one waits: what the server takes is not known yet.
+    const known = this.welcome || bytes <= PAYLOAD_BYTES;
+    if (!this.#link.socket || this.redis === 'down' || !known || (room && !room.ready)) return;
     const head = room ? { type: 'publish', room: target } : { type: 'send', to };
     entry.status = 'sent';
     entry.everSent = true;
-    this.#sendWith(
-      (id) => `${JSON.stringify({ ...head, id, key }).slice(0, -1)},"data":${json}}`,
-      (reply, error) => {
-        if (error) this.#refused(entry, error);
-        else this.#stored(entry, reply as Receipt);
-      },
-    );
+    this.#sendWith(`${JSON.stringify({ ...head, key }).slice(0, -1)},"data":${json}}`, (reply, error) => {
+      if (error) this.#refused(entry, error);
+      else this.#stored(entry, reply as Receipt);
+    });
   }
 
   #refused(entry: Entry, error: RoomcastError): void {
@@ -299,11 +304,10 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     const { token } = this.#settings;
     if (typeof token !== 'function') return;
     try {
-      await this.ask({ type: 'refresh', token: await token() });
+      await this.ask({ type: 'refresh', token: await tokenOf(token) });
     } catch (error) {
-      if (!(error instanceof RoomcastError)) {
-        this.report(new RoomcastError('unauthorized', `no token: ${String(error)}`, true));
-      } else if (error.code !== 'unsupported' && error.code !== 'offline') this.report(error);
+      const { code } = error as RoomcastError;
+      if (code !== 'unsupported' && code !== 'offline') this.report(error as RoomcastError);
     }
   }
 
@@ -343,4 +347,8 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     this.#link.watch(this.#requests.size > 0);
     this.flush();
   }
+}
+
+function bytesOf(text: string): number {
+  return new TextEncoder().encode(text).length;
 }

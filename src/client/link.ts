@@ -7,14 +7,15 @@
  * event, not a poll.
  */
 import type { ClosingFrame, ServerFrame, WelcomeFrame } from '../protocol/messages.ts';
-import type { ClientState, StateChange } from './api.ts';
+import type { ClientOptions, ClientState, StateChange } from './api.ts';
 import { type BackoffSettings, reconnectDelayMs } from './backoff.ts';
 import type { Environment } from './environment.ts';
-import { RoomcastError } from './errors.ts';
+import type { RoomcastError } from './errors.ts';
 import { openSocket, type Socket, type WebSocketConstructor } from './socket.ts';
+import { tokenOf } from './token.ts';
 
 export interface LinkSettings extends BackoffSettings {
-  readonly token?: string | (() => string | Promise<string>) | undefined;
+  readonly token?: ClientOptions['token'];
   readonly connectTimeoutMs: number;
   /** A connection that lived this long was a success; a shorter one must not reset the growing pauses. */
   readonly stableMs: number;
@@ -78,7 +79,7 @@ export class Link {
 
   connect(): void {
     if (this.state !== 'closed' && this.state !== 'waiting') return;
-    this.#endWake ??= this.#environment.onWake(() => this.#wake());
+    if (!this.#endWake) this.#endWake = this.#environment.onWake(() => this.#wake());
     void this.#begin();
   }
 
@@ -111,21 +112,22 @@ export class Link {
     const own = (): boolean => attempt === this.#attempt;
     this.#limit();
     this.#change({ state: 'connecting' });
-    const { token } = this.#settings;
-    let given: string | undefined;
+    let token: string | undefined;
     try {
-      given = typeof token === 'function' ? await token() : token;
+      token = await tokenOf(this.#settings.token);
     } catch (error) {
-      if (!own()) return;
-      this.#events.report(new RoomcastError('unauthorized', `no token: ${String(error)}`, true));
-      return this.drop('no token');
+      if (own()) {
+        this.#events.report(error as RoomcastError);
+        this.drop('no token');
+      }
+      return;
     }
     if (!own()) return;
     this.#limit();
     const dialed = this.#dial({
       opened: () => {
         this.socket = dialed;
-        this.#events.opened(given);
+        this.#events.opened(token);
       },
       text: (text) => this.#receive(text),
       closed: (code, reason) => this.#end(code, reason),

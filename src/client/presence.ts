@@ -6,27 +6,21 @@
 import { applyPresence, type PresenceNews, type PresenceView } from '../protocol/presence-view.ts';
 import type { Member, PresenceChange } from './api.ts';
 
-const NOBODY: ReadonlyMap<string, Member> = new Map();
+export const NOBODY: ReadonlyMap<string, Member> = new Map();
 
-export class Presence {
-  #view: PresenceView | undefined;
+export interface Seen {
+  readonly view: PresenceView;
+  /** Undefined where nothing changed. */
+  readonly change: PresenceChange | undefined;
+}
 
-  get members(): ReadonlyMap<string, Member> {
-    return this.#view?.members ?? NOBODY;
-  }
-
-  get count(): number {
-    return this.#view?.count ?? 0;
-  }
-
-  /** The change, undefined where there is none, or 'ask': the snapshot is needed. */
-  apply(news: PresenceNews & { readonly left?: PresenceChange['left'] }): PresenceChange | undefined | 'ask' {
-    const before = this.#view;
-    const after = applyPresence(before, news);
-    if (after === 'ask' || after === before) return after === 'ask' ? after : undefined;
-    this.#view = after;
-    return difference(before, after, news.left ?? []);
-  }
+/** 'ask': the news do not fit what is held, the snapshot is needed. */
+export function seePresence(
+  before: PresenceView | undefined,
+  news: PresenceNews & { readonly left?: PresenceChange['left'] },
+): Seen | 'ask' {
+  const view = applyPresence(before, news);
+  return view === 'ask' ? view : { view, change: difference(before, view, news.left ?? []) };
 }
 
 function difference(
@@ -47,6 +41,7 @@ function difference(
         .filter((user) => !now.has(user))
         .map((user) => reasons.find((one) => one.user === user) ?? { user })
     : [];
-  const changed = joined.length + updated.length + left.length > 0 || before?.count !== after.count;
-  return changed ? { count: after.count, joined, left, updated } : undefined;
+  const changes = joined.length + updated.length + left.length;
+  if (changes || before?.count !== after.count) return { count: after.count, joined, left, updated };
+  return undefined;
 }

@@ -10,9 +10,6 @@ export type Reply = OkFrame | JoinedFrame | WelcomeFrame;
 
 export type Answer = (reply: Reply | undefined, error: RoomcastError | undefined) => void;
 
-/** As many as a node serves at once from one connection, and some. */
-const PENDING_MAX = 2048;
-
 export class Requests {
   readonly #pending = new Map<unknown, { readonly answer: Answer; readonly deadline: number }>();
   #last = 0;
@@ -21,12 +18,8 @@ export class Requests {
     return this.#pending.size;
   }
 
-  /** The id to send; 0 where too many wait already, which was the answer then. */
+  /** The id to send. How many there may be is for the caller to limit: `size`. */
   begin(answer: Answer, deadline: number): number {
-    if (this.size >= PENDING_MAX) {
-      answer(undefined, new RoomcastError('rate_limited', 'too many requests wait', true));
-      return 0;
-    }
     this.#last += 1;
     this.#pending.set(this.#last, { answer, deadline });
     return this.#last;

@@ -6,7 +6,7 @@
  * may be called at any time.
  */
 import type { JoinedFrame, ServerFrame } from '../protocol/messages.ts';
-import type { PresenceNews } from '../protocol/presence-view.ts';
+import type { PresenceNews, PresenceView } from '../protocol/presence-view.ts';
 import type {
   Joined,
   JoinOptions,
@@ -21,7 +21,7 @@ import type {
 import { type Desk, isPassing } from './desk.ts';
 import { RoomcastError } from './errors.ts';
 import { Feed } from './feed.ts';
-import { Presence } from './presence.ts';
+import { NOBODY, seePresence } from './presence.ts';
 import { Told } from './told.ts';
 
 type State = NonNullable<JoinOptions['state']>;
@@ -34,7 +34,7 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   ready = false;
   readonly #desk: Desk;
   readonly #options: JoinOptions;
-  readonly #presence = new Presence();
+  #view: PresenceView | undefined;
   readonly #state: Told<State>;
   #attempts = 0;
   #retryAt = 0;
@@ -56,11 +56,11 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   }
 
   get members() {
-    return this.#presence.members;
+    return this.#view?.members ?? NOBODY;
   }
 
   get count() {
-    return this.#presence.count;
+    return this.#view?.count ?? 0;
   }
 
   async publish(data: Data, options?: PublishOptions): Promise<Receipt> {
@@ -189,9 +189,10 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   }
 
   #apply(news: PresenceNews): void {
-    const change = this.#presence.apply(news);
-    if (change === 'ask') this.#ask();
-    else if (change) this.emit('presence', change);
+    const seen = seePresence(this.#view, news);
+    if (seen === 'ask') return this.#ask();
+    this.#view = seen.view;
+    if (seen.change) this.emit('presence', seen.change);
   }
 
   #ask(): void {

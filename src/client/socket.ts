@@ -2,10 +2,12 @@
  * The WebSocket as the SDK needs it: what browsers, Node 22 and the `ws` package have in common. One socket
  * is one attempt; when it ends, for whatever reason, `closed` is called once and nothing after it.
  */
-import { SUBPROTOCOL } from '../protocol/limits.ts';
+import type { SUBPROTOCOL } from '../protocol/limits.ts';
+
+/** Written out, because importing it would bring the server's limits along. */
+const PROTOCOL: typeof SUBPROTOCOL = 'roomcast.v1';
 
 export interface WebSocketLike {
-  readonly bufferedAmount: number;
   addEventListener(type: 'open' | 'error', listener: () => void): void;
   addEventListener(type: 'message', listener: (event: { readonly data: unknown }) => void): void;
   addEventListener(
@@ -27,14 +29,13 @@ export interface SocketEvents {
 }
 
 export interface Socket {
-  bufferedBytes(): number;
   send(text: string): void;
   /** Says goodbye, or lets go of it at once as if the network had taken it. Nothing is reported afterwards. */
   end(politely: boolean): void;
 }
 
 export function openSocket(constructor: WebSocketConstructor, url: string, events: SocketEvents): Socket {
-  const socket = new constructor(url, SUBPROTOCOL);
+  const socket = new constructor(url, PROTOCOL);
   let over = false;
   socket.addEventListener('open', () => over || events.opened());
   socket.addEventListener('message', ({ data }) => {
@@ -48,7 +49,6 @@ export function openSocket(constructor: WebSocketConstructor, url: string, event
     events.closed(code, reason);
   });
   return {
-    bufferedBytes: () => socket.bufferedAmount,
     send: (text) => socket.send(text),
     end: (politely) => {
       over = true;

@@ -2,7 +2,7 @@
  * Where a subscription stands, and what that says about a message or a receipt. Pure: no I/O, no time.
  *
  * A seq alone means nothing once Redis lost data, so everything is judged by epoch first. What this keeps
- * beside the position is bounded: the last epochs it left, and the last keys it saw.
+ * beside the position is bounded: where the epoch before ended, and the last keys it saw.
  */
 import type { Position } from '../protocol/position.ts';
 
@@ -17,14 +17,13 @@ export interface Arrived {
 export type Verdict = 'new' | 'old' | 'repeat' | 'gap';
 
 const KEYS_MAX = 256;
-const EPOCHS_MAX = 8;
 /** As long as servers remember a key: a later one that is equal is a new message. */
 const REPEAT_MS = 120_000;
 
 export class Stream {
   position: Position | undefined;
-  /** Last seq seen under epochs that are over. */
-  readonly #over = new Map<string, number>();
+  /** The last position under the epoch before. */
+  #before: Position | undefined;
   readonly #keys = new Map<string, { readonly epoch: string; readonly ts: number }>();
 
   /** A single message of the present epoch. Moves the position where it is the next one. */
@@ -48,11 +47,7 @@ export class Stream {
 
   /** `joined`, `reset` and `epoch`: the stream goes on from here. */
   move(to: Position): void {
-    const { position } = this;
-    if (position !== undefined && position.epoch !== to.epoch) {
-      this.#over.set(position.epoch, position.seq);
-      dropOldest(this.#over, EPOCHS_MAX);
-    }
+    if (this.position?.epoch !== to.epoch) this.#before = this.position;
     this.position = { epoch: to.epoch, seq: to.seq };
   }
 
@@ -63,11 +58,10 @@ export class Stream {
 
   /** `seen`: its message was delivered here. `void`: its epoch ended before it. `open`: it may still come. */
   judge(receipt: Position): 'seen' | 'void' | 'open' {
-    const { position } = this;
-    if (position?.epoch === receipt.epoch) return receipt.seq <= position.seq ? 'seen' : 'open';
-    const last = this.#over.get(receipt.epoch);
-    if (last === undefined) return 'open';
-    return receipt.seq <= last ? 'seen' : 'void';
+    const { epoch, seq } = receipt;
+    if (epoch === this.position?.epoch) return seq <= this.position.seq ? 'seen' : 'open';
+    if (epoch !== this.#before?.epoch) return 'open';
+    return seq <= this.#before.seq ? 'seen' : 'void';
   }
 
   /** Only across epochs: within one the server itself keeps a key from being stored twice. */
@@ -78,15 +72,7 @@ export class Stream {
     if (before !== undefined && before.epoch !== epoch && Math.abs(ts - before.ts) < REPEAT_MS) return true;
     this.#keys.delete(name);
     this.#keys.set(name, { epoch, ts });
-    dropOldest(this.#keys, KEYS_MAX);
+    if (this.#keys.size > KEYS_MAX) this.#keys.delete([...this.#keys.keys()][0] as string);
     return false;
-  }
-}
-
-function dropOldest(map: Map<string, unknown>, max: number): void {
-  if (map.size <= max) return;
-  for (const [oldest] of map) {
-    map.delete(oldest);
-    return;
   }
 }
