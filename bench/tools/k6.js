@@ -57,6 +57,7 @@ for (const name of [
 const latencyTrend = new Trend('roomcast_latency', true);
 
 export default function () {
+  const user = `k6-${__VU}`;
   const room = `load-${__VU % rooms}`;
   const seen = { published: 0, acknowledged: 0, own: 0 };
   const take = createRoomCheck({
@@ -73,7 +74,7 @@ export default function () {
   let joined = false;
 
   socket.onopen = () => {
-    send(helloFrame(`k6-${__VU}`));
+    send(helloFrame(user));
     send(joinFrame(room));
   };
   socket.onmessage = (event) => {

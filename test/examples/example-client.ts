@@ -79,7 +79,8 @@ export async function openExample(
   const context = await (await browser()).newContext();
   onTestFinished(() => context.close());
   const page = await context.newPage();
-  await page.goto(`${pathToFileURL(`${ROOT}/examples/${file}`).href}?${new URLSearchParams({ ...who })}`);
+  const query = new URLSearchParams({ ...who }).toString();
+  await page.goto(`${pathToFileURL(`${ROOT}/examples/${file}`).href}?${query}`);
   const lines = () => page.getByRole('listitem').allTextContents();
   return {
     type: async (line) => {
