@@ -47,6 +47,11 @@ export function composerView(chat: Chat): void {
     send();
     field.focus();
   });
+  // The address is where one is, so the link within the page must not change it.
+  part('skip').addEventListener('click', (event) => {
+    event.preventDefault();
+    field.focus();
+  });
   chat.changes.on('place', () => {
     typing = false;
     const { place } = chat;
