@@ -4,7 +4,7 @@
  */
 import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { onTestFinished } from 'vitest';
 import { findProgram } from '../../scripts/programs.mjs';
 import { CliProcess, ROOT } from '../support/cli-process.ts';
@@ -70,15 +70,17 @@ function terminal(path: string, words: readonly string[], env: Record<string, st
   };
 }
 
-/** The page from the file system, in a context of its own: another person's browser. */
+/** The page from the file system, in a context of its own: another person's browser. `first` runs before its script. */
 export async function openExample(
   file: string,
   who: Who,
   browser: () => Promise<Browser>,
-): Promise<ExampleClient> {
+  first = '',
+): Promise<ExampleClient & { readonly page: Page }> {
   const context = await (await browser()).newContext();
   onTestFinished(() => context.close());
   const page = await context.newPage();
+  await page.addInitScript(first);
   const query = new URLSearchParams({ ...who }).toString();
   await page.goto(`${pathToFileURL(`${ROOT}/examples/${file}`).href}?${query}`);
   const lines = () => page.getByRole('listitem').allTextContents();
@@ -90,6 +92,7 @@ export async function openExample(
     line: async (text) => {
       await page.getByText(text).first().waitFor();
     },
+    page,
     lines,
     messages: async () => (await lines()).filter(isMessage),
   };
