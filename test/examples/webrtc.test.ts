@@ -77,7 +77,9 @@ it('where both offer at once exactly one takes its offer back, and they go on ta
   await Promise.all(pages.map(({ page }) => page.evaluate('connections[0].restartIce()')));
   const rollbacks = async (): Promise<number[]> =>
     Promise.all(pages.map(async ({ page }) => Number(await page.evaluate('rollbacks'))));
-  await expect.poll(async () => (await rollbacks()).toSorted(), { timeout: 10_000 }).toEqual([0, 1]);
+  await expect
+    .poll(async () => (await rollbacks()).toSorted((a, b) => a - b), { timeout: 10_000 })
+    .toEqual([0, 1]);
   await Promise.all(pages.map(({ page }) => page.waitForFunction(SETTLED)));
   await anna.type('still here');
   await ben.line('anna: still here');
