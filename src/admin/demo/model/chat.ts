@@ -7,6 +7,7 @@ import { recall, remember } from './browser-storage.ts';
 import { Changes } from './changes.ts';
 import { Conversation } from './conversation.ts';
 import { DirectMessages, type Thread } from './direct-messages.ts';
+import type { Person } from './person.ts';
 import { LOBBY, type Place, placeOf } from './place.ts';
 import type { Me } from './profile.ts';
 import { Recovery } from './recovery.ts';
@@ -59,6 +60,12 @@ export class Chat {
       this.changes.tell('link', 'typing', 'cursors');
     });
     client.on('redis', () => this.changes.tell('link'));
+    client.on('error', ({ code, message }) => {
+      // A server without inboxes is no fault: the page then has none.
+      if (code !== 'unsupported') this.recovery.write('bad', message);
+    });
+    client.inbox.on('recovered', ({ messages }) => this.recovery.recovered('Inbox', messages));
+    client.inbox.on('reset', ({ reason }) => this.recovery.reset('Inbox', reason));
     me.changes.on('profile', () => this.#tellState());
     for (const name of rememberedRooms()) this.#enter(name);
   }
@@ -118,10 +125,13 @@ export class Chat {
     return this.conversation?.say(text, this.me.profile.name) ?? false;
   }
 
-  /** From whichever room knows this person, so that a thread has a name too. */
+  /** From whichever room has this person; undefined where none of mine does. */
+  present(user: string): Person | undefined {
+    return this.conversations.find(({ room }) => room.members.has(user))?.person(user);
+  }
+
   nameOf(user: string): string {
-    const known = this.conversations.find(({ room }) => room.members.has(user));
-    return known?.person(user).name ?? this.direct.thread(user)?.name ?? user;
+    return this.present(user)?.name ?? this.direct.thread(user)?.name ?? user;
   }
 
   prune(nowMs: number): void {
@@ -129,7 +139,11 @@ export class Chat {
   }
 
   #enter(name: string): void {
-    if (this.#conversations.has(name)) return;
+    const known = this.#conversations.get(name);
+    if (known && known.over === undefined) return;
+    // Who was refused or put out may try again.
+    known?.end();
+    this.#conversations.delete(name);
     if (this.#conversations.size >= ROOMS_MAX) this.#leaveQuietest();
     const conversation = new Conversation(this.client, name, this.me);
     this.#conversations.set(name, conversation);
@@ -138,12 +152,13 @@ export class Chat {
       if (this.conversation === conversation) this.changes.tell(...topics);
     };
     conversation.changes.on('transcript', () => this.#cameIn());
-    conversation.changes.on('people', () => here('people', 'transcript'));
+    // Also where it is another room: somebody I write to directly may have come or gone there.
+    conversation.changes.on('people', () => this.changes.tell('people', 'transcript'));
     conversation.changes.on('typing', () => here('typing'));
     conversation.changes.on('cursors', () => here('cursors'));
     conversation.changes.on('status', () => here('link'));
-    conversation.room.on('recovered', ({ messages }) => this.recovery.recovered(name, messages));
-    conversation.room.on('reset', ({ reason }) => this.recovery.reset(name, reason));
+    conversation.room.on('recovered', ({ messages }) => this.recovery.recovered(`#${name}`, messages));
+    conversation.room.on('reset', ({ reason }) => this.recovery.reset(`#${name}`, reason));
   }
 
   #cameIn(): void {

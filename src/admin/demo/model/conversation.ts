@@ -152,6 +152,8 @@ export class Conversation {
   }
 
   #close(why: string): void {
+    // A join that is refused says so twice: by its promise and as an event.
+    if (this.over !== undefined) return;
     this.over = why;
     this.transcript.notice('bad', `You are no longer in this room: ${why}`, Date.now());
     this.changes.tell('transcript', 'status', 'over');

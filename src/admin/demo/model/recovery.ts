@@ -40,13 +40,14 @@ export class Recovery {
     this.#client.drop();
   }
 
-  recovered(room: string, messages: number): void {
+  /** `where` as people read it: `#lobby`, `Inbox`. */
+  recovered(where: string, messages: number): void {
     const what = messages === 1 ? '1 message recovered' : `${messages} messages recovered`;
-    this.write('good', `#${room}: ${what}`);
+    this.write('good', `${where}: ${what}`);
   }
 
-  reset(room: string, reason: string): void {
-    this.write('bad', `#${room}: continuity broke (${reason})`);
+  reset(where: string, reason: string): void {
+    this.write('bad', `${where}: continuity broke (${reason})`);
   }
 
   write(tone: LinkEvent['tone'], text: string): void {

@@ -32,18 +32,13 @@ export function peopleView(chat: Chat): void {
 
   const draw = eachFrame(() => {
     const conversation = chat.conversation;
-    const present = conversation?.people ?? [];
+    const present = conversation?.people ?? correspondent(chat);
     const count = Math.max(conversation?.room.count ?? 0, present.length);
     people.show(present.slice(0, SHOWN_MAX));
     const more = count - Math.min(present.length, SHOWN_MAX);
-    setText(
-      part('people-more'),
-      more > 0
-        ? `${present.length > 0 ? 'and ' : ''}${more} ${more === 1 ? 'person' : 'people'}${present.length > 0 ? ' more' : ' here'}`
-        : '',
-    );
+    setText(part('people-more'), moreText(more, present.length > 0));
     setText(part('people-count'), String(count));
-    setText(part('people-title'), conversation ? `Here now · ${count}` : 'Direct message');
+    setText(part('people-title'), titleOf(conversation ? count : undefined, present.length > 0));
     const sharing = present.filter((person) => person.sharing).slice(0, SHARES_SHOWN_MAX);
     part('shares').hidden = sharing.length === 0;
     shares.show(sharing);
@@ -51,6 +46,23 @@ export function peopleView(chat: Chat): void {
   for (const topic of ['people', 'typing', 'place', 'link'] as const) chat.changes.on(topic, draw);
   chat.direct.changes.on('threads', draw);
   chat.me.changes.on('profile', draw);
+}
+
+function titleOf(count: number | undefined, here: boolean): string {
+  if (count !== undefined) return `Here now · ${count}`;
+  return here ? 'Here now' : 'Not here now';
+}
+
+function moreText(more: number, listed: boolean): string {
+  if (more <= 0) return '';
+  const people = more === 1 ? '1 person' : `${more} people`;
+  return listed ? `and ${people} more` : `${people} here`;
+}
+
+/** The one a direct message goes to, while one of my rooms has them. */
+function correspondent(chat: Chat): Person[] {
+  const person = chat.place.kind === 'direct' ? chat.present(chat.place.user) : undefined;
+  return person ? [person] : [];
 }
 
 function personRow(chat: Chat, { user, name, away }: Person): HTMLElement {
