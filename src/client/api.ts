@@ -27,11 +27,11 @@ export interface ClientOptions {
   /** Bytes of their data together. 1 MiB. */
   readonly outboxBytes?: number;
   /**
-   * How long a publish or send is tried, reconnects included. 90,000; longer than 100,000 is refused, because
-   * the server remembers a key for 120 s and a repeat after that would be a second message.
+   * How long a publish or send is tried, reconnects included. 90,000, and at most 100,000: the server
+   * remembers a key for 120 s, and a repeat after that would be a second message.
    */
   readonly publishTimeoutMs?: number;
-  /** For a token, a socket and a `welcome`, each. 10,000. */
+  /** For a token, a socket and a `welcome`, together. 10,000. */
   readonly connectTimeoutMs?: number;
   /** For the reply to a request that is not kept over reconnects: signal, history, join. 15,000. */
   readonly requestTimeoutMs?: number;
@@ -200,6 +200,7 @@ export interface Room<Data = unknown> extends Subscribable<RoomEvents<Data>>, As
 }
 
 export interface Page<Data = unknown> extends Position {
+  readonly room: string;
   /** Ascending. Their positions are receipts. */
   readonly messages: readonly Message<Data>[];
   readonly more: boolean;

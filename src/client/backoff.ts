@@ -12,18 +12,6 @@ export interface BackoffSettings {
   readonly capMs: number;
 }
 
-export interface Ending {
-  /** 1006 where the connection broke without a close frame. */
-  readonly code: number;
-  readonly closing?: Pick<ClosingFrame, 'reconnect' | 'afterMs'> | undefined;
-  /** Since the `closing` frame came: its slot counts from there. */
-  readonly sinceClosingMs?: number | undefined;
-  /** Connections that ended or failed since the last stable one, this one included: 1 for the first. */
-  readonly failures: number;
-  /** From `welcome`; the defaults of the protocol before the first. */
-  readonly spread: { readonly minMs: number; readonly maxMs: number };
-}
-
 /** A server that says "later" than this is not obeyed: it would look like a hang. */
 const AFTER_MAX_MS = 300_000;
 
@@ -36,26 +24,27 @@ export function reconnectAfter(code: number): ClosingFrame['reconnect'] {
   return NOW.includes(code) ? 'now' : 'after';
 }
 
-/** Milliseconds, or undefined for never. `fraction` is uniform in [0, 1). */
+/**
+ * Milliseconds, or undefined for never.
+ * @param code of the close frame; 1006 where the connection broke without one
+ * @param closing what the server announced; its slot counts from then, `agoMs` before now
+ * @param failures connections that ended or failed since the last stable one, this one included: 1 for the first
+ * @param spread of the first attempt, from `welcome`
+ * @param fraction uniform in [0, 1)
+ */
 export function reconnectDelayMs(
-  ending: Ending,
-  settings: BackoffSettings,
+  code: number,
+  closing: Pick<ClosingFrame, 'reconnect' | 'afterMs'> | undefined,
+  agoMs: number,
+  failures: number,
+  { minMs, maxMs }: { readonly minMs: number; readonly maxMs: number },
+  { baseMs, capMs }: BackoffSettings,
   fraction: number,
 ): number | undefined {
-  const wish = ending.closing?.reconnect ?? reconnectAfter(ending.code);
+  const wish = closing?.reconnect ?? reconnectAfter(code);
+  const afterMs = closing?.afterMs;
   if (wish === 'never') return undefined;
-  const afterMs = ending.closing?.afterMs;
-  if (wish === 'after' && afterMs !== undefined) {
-    return Math.max(0, Math.min(afterMs, AFTER_MAX_MS) - (ending.sinceClosingMs ?? 0));
-  }
-  if (wish === 'now' && ending.failures <= 1) {
-    const { minMs, maxMs } = ending.spread;
-    return minMs + fraction * Math.max(0, maxMs - minMs);
-  }
-  return fraction * boundMs(ending.failures, settings);
-}
-
-/** The largest pause after so many failures in a row, 1 for the first. */
-export function boundMs(failures: number, { baseMs, capMs }: BackoffSettings): number {
-  return Math.min(capMs, baseMs * 2 ** Math.min(failures - 1, 16));
+  if (wish === 'after' && afterMs !== undefined) return Math.max(0, Math.min(afterMs, AFTER_MAX_MS) - agoMs);
+  if (wish === 'now' && failures < 2) return minMs + fraction * Math.max(0, maxMs - minMs);
+  return fraction * Math.min(capMs, baseMs * 2 ** Math.min(failures - 1, 16));
 }

@@ -2,10 +2,9 @@
  * The client: rooms, inbox and outbox over one connection that is replaced whenever it breaks. On a new one
  * `hello`, the joins and everything that waits leave together, without waiting for each other's answers.
  *
- * One clock tick serves every limit and every retry; it is quick while something waits and slow otherwise.
+ * One tick, twice a second, looks after every limit of time; retries have timers of their own.
  */
 import type { ServerFrame } from '../protocol/messages.ts';
-import type { Position } from '../protocol/position.ts';
 import type {
   Client,
   ClientEvents,
@@ -16,11 +15,10 @@ import type {
   Room,
   StateChange,
 } from './api.ts';
-import { boundMs } from './backoff.ts';
 import { type Desk, isPassing } from './desk.ts';
 import { Emitter } from './emitter.ts';
-import type { Environment } from './environment.ts';
-import { RoomcastError } from './errors.ts';
+import { after, fraction, now } from './environment.ts';
+import { RoomcastError, serverError } from './errors.ts';
 import { InboxSubscription } from './inbox.ts';
 import { Link, type LinkEvents } from './link.ts';
 import { type Entry, Outbox } from './outbox.ts';
@@ -30,49 +28,36 @@ import { type Settings, settingsOf } from './settings.ts';
 import type { WebSocketConstructor } from './socket.ts';
 import { tokenOf } from './token.ts';
 
-/** How fast something refused for the moment is tried again. */
-const RETRY = { baseMs: 250, capMs: 5000 };
-const RETRY_MIN_MS = 50;
+/** About how long something refused for the moment waits, where the server names no time. */
+const RETRY_MS = 1000;
 /** What a server takes that has not yet said what it takes. */
 const PAYLOAD_BYTES = 32_768;
-/** A larger frame would end the connection for good (PROTOCOL, close code 1009), unless the data alone may be larger. */
-const FRAME_BYTES = 65_536;
-/** Signals and pages of history that wait for their replies: as many as a node serves at once. */
-const ASKED_MAX = 1024;
-const TICK_MS = 5000;
-const TICK_BUSY_MS = 100;
+/** What a frame may have beside its data: a larger one would end the connection for good (PROTOCOL, 1009). */
+const FRAME_EXTRA_BYTES = 32_000;
+const PENDING_MAX = 2048;
+const TICK_MS = 500;
 
 export class RoomcastClient extends Emitter<ClientEvents> implements Client, Desk, LinkEvents {
   readonly inbox: InboxSubscription;
+  readonly outbox: Outbox;
   redis: 'up' | 'down' = 'up';
   readonly #settings: Settings;
-  readonly #environment: Environment;
   readonly #requests = new Requests();
   readonly #rooms = new Map<string, RoomSubscription>();
-  readonly #outbox: Outbox;
   readonly #link: Link;
   readonly #keyStart: string;
   #keys = 0;
-  /** The latest of all retries that were promised. */
-  #lastRetryAt = 0;
-  #tickAt = Infinity;
-  #cancelTick = (): void => {};
+  #cancelTick: (() => void) | undefined;
   #flushing = false;
 
-  constructor(
-    url: string,
-    options: ClientOptions,
-    WebSocket: WebSocketConstructor,
-    environment: Environment,
-  ) {
+  constructor(url: string, options: ClientOptions, WebSocket: WebSocketConstructor) {
     super();
     this.#settings = settingsOf(options);
-    this.#environment = environment;
-    // Unique among the keys of one user is enough: that is their scope.
-    this.#keyStart = [1, 2].map(() => environment.fraction().toString(36).slice(2)).join('');
-    this.#outbox = new Outbox(this.#settings);
+    // Unique among the keys of one user within two minutes is enough: that is their scope.
+    this.#keyStart = fraction().toString(36).slice(2);
+    this.outbox = new Outbox(this.#settings);
     this.inbox = new InboxSubscription(this, options.inbox);
-    this.#link = new Link(url, WebSocket, this.#settings, this, environment);
+    this.#link = new Link(url, WebSocket, this.#settings, this);
     this.#link.connect();
   }
 
@@ -115,10 +100,6 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     return this.enqueue(`@${to}`, data, options);
   }
 
-  now(): number {
-    return this.#environment.now();
-  }
-
   request(frame: object, answer: Answer): void {
     if (this.#link.socket) this.#sendWith(JSON.stringify(frame), answer);
     else answer(undefined, this.#away());
@@ -126,8 +107,8 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
 
   ask(frame: object): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      if (this.#requests.size > ASKED_MAX + this.#settings.outboxMessages) {
-        throw new RoomcastError('rate_limited', 'too many requests wait', true);
+      if (this.#requests.size >= PENDING_MAX) {
+        throw new RoomcastError('rate_limited', 'too much waits', true);
       }
       this.request(frame, (reply, error) => (reply ? resolve(reply) : reject(error)));
     });
@@ -135,16 +116,16 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
 
   enqueue(target: string, data: unknown, { key }: PublishOptions = {}): Promise<Receipt> {
     return new Promise((resolve, reject) => {
-      const json = JSON.stringify(data) as string | undefined;
       if (this.state === 'closed') throw this.#away();
-      if (json === undefined) throw new RoomcastError('bad_request', 'data is not JSON');
+      // What JSON has no word for is null, as it is inside an array.
+      const json = (JSON.stringify(data) as string | undefined) ?? 'null';
       this.#keys += 1;
-      this.#outbox.add({
+      this.outbox.add({
         target,
         json,
         bytes: bytesOf(json),
         key: key ?? `${this.#keyStart}-${this.#keys}`,
-        since: this.now(),
+        since: now(),
         resolve,
         reject,
       });
@@ -152,12 +133,9 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     });
   }
 
-  retryAt(attempts: number, { retryAfterMs }: RoomcastError): number {
-    const waitMs = retryAfterMs ?? RETRY_MIN_MS + this.#environment.fraction() * boundMs(attempts, RETRY);
-    const at = this.now() + waitMs;
-    this.#lastRetryAt = Math.max(this.#lastRetryAt, at);
-    this.#arm();
-    return at;
+  retryAt({ retryAfterMs = RETRY_MS * (0.1 + fraction()) }: RoomcastError): number {
+    after(retryAfterMs, () => this.flush());
+    return now() + retryAfterMs;
   }
 
   /** Sends everything that is due, in an order in which nothing fails for having come too early. */
@@ -168,13 +146,8 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
       for (const room of this.#rooms.values()) room.flush();
       if (this.state === 'connected') this.inbox.mark.flush();
     }
-    for (const entry of this.#outbox.due(this.now())) this.#push(entry);
+    for (const entry of this.outbox.due(now())) this.#push(entry);
     this.#flushing = false;
-    this.#arm();
-  }
-
-  review(target: string, judge: (receipt: Position) => 'seen' | 'void' | 'open'): void {
-    this.#outbox.review(target, judge);
   }
 
   forget(room: string): void {
@@ -191,7 +164,8 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     const user = this.#settings.user ?? this.welcome?.user;
     this.redis = 'up';
     this.request({ type: 'hello', token, user, client, inbox: this.inbox.asked }, (_reply, error) => {
-      if (!error || error.code === 'offline') return;
+      if (!error) return this.flush();
+      if (error.code === 'offline') return;
       this.report(error);
       if (error.retryable) this.drop();
       else this.#link.close(undefined, error.message);
@@ -200,26 +174,18 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   }
 
   received(frame: ServerFrame): void {
-    const { type } = frame;
-    if (type === 'welcome' || type === 'ok' || type === 'joined' || type === 'error') {
-      const settled = this.#requests.settle(frame);
-      if (!settled && type === 'error') this.report(RoomcastError.of(frame));
-      if (!settled && type === 'joined') this.inbox.receive(frame);
-      if (type === 'welcome') this.flush();
-    } else if (type === 'status') {
+    if (this.#requests.settle(frame)) return;
+    if (frame.type === 'error') this.report(serverError(frame));
+    else if (frame.type === 'expiring') void this.#refresh();
+    else if (frame.type === 'status') {
       this.redis = frame.redis;
       this.emit('redis', frame.redis);
-      this.flush();
-    } else if (type === 'expiring') void this.#refresh();
-    else if ('room' in frame) {
-      if (!frame.room.startsWith('@')) this.#rooms.get(frame.room)?.receive(frame);
-      else if (this.inbox.receive(frame)) this.drop();
-      this.flush();
-    }
+    } else if ('room' in frame) this.#toRoom(frame, frame.room as string);
+    this.flush();
   }
 
   lost(): void {
-    this.#outbox.disconnected();
+    this.outbox.disconnected();
     this.#requests.fail(this.#away(), Infinity);
     for (const room of this.#rooms.values()) room.disconnected();
     this.inbox.mark.again();
@@ -228,23 +194,26 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   changed(change: StateChange): void {
     if (change.state === 'closed') {
       const error = this.#away();
-      for (const entry of this.#outbox.take(() => true)) entry.reject(error);
+      for (const entry of this.outbox.take(() => true)) entry.reject(error);
       for (const room of this.#rooms.values()) room.closed(error);
       this.inbox.mark.end(error);
       this.inbox.endLoops();
-    }
-    this.#arm();
+      this.#cancelTick?.();
+      this.#cancelTick = undefined;
+    } else if (!this.#cancelTick) this.#tick();
     this.emit('state', change);
   }
 
+  #toRoom(frame: ServerFrame, room: string): void {
+    if (room[0] !== '@') this.#rooms.get(room)?.receive(frame);
+    else if (this.inbox.follow(frame)) this.drop();
+  }
+
   #sendWith(json: string, answer: Answer): void {
-    const most = Math.max(FRAME_BYTES, (this.welcome?.limits.payloadBytes ?? 0) + PAYLOAD_BYTES);
-    if (bytesOf(json) > most - 99) {
-      return answer(undefined, new RoomcastError('too_large', `a frame of over ${most} bytes`));
-    }
-    const id = this.#requests.begin(answer, this.now() + this.#settings.requestTimeoutMs);
+    const most = (this.welcome?.limits.payloadBytes ?? PAYLOAD_BYTES) + FRAME_EXTRA_BYTES;
+    if (bytesOf(json) > most) return answer(undefined, new RoomcastError('too_large', `over ${most} bytes`));
+    const id = this.#requests.begin(answer, now() + this.#settings.requestTimeoutMs);
     this.#link.socket?.send(`{"id":${id},${json.slice(1)}`);
-    this.#arm();
   }
 
   #push(entry: Entry): void {
@@ -275,8 +244,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
       return this.#giveUp(entry, error);
     }
     entry.status = 'waiting';
-    entry.attempts += 1;
-    entry.retryAt = this.retryAt(entry.attempts, error);
+    entry.retryAt = this.retryAt(error);
   }
 
   #stored(entry: Entry, { epoch, seq, duplicate }: Receipt): void {
@@ -287,13 +255,13 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     entry.receipt = position;
     entry.resolve(duplicate ? { ...position, duplicate } : position);
     if (lost && !duplicate) room?.emit('republished', { key, lost, position });
-    if (room) this.review(entry.target, (receipt) => room.stream.judge(receipt));
-    else this.#outbox.remove(entry);
+    if (room) this.outbox.review(entry.target, room.stream);
+    else this.outbox.remove(entry);
     this.flush();
   }
 
   #giveUp(entry: Entry, error: RoomcastError): void {
-    this.#outbox.remove(entry);
+    this.outbox.remove(entry);
     // Its promise was kept long ago, with a receipt that has become void since.
     if (entry.receipt) this.report(error);
     else entry.reject(error);
@@ -313,37 +281,21 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
 
   #away(): RoomcastError {
     return this.state === 'closed'
-      ? new RoomcastError('closed', 'the client is closed')
-      : new RoomcastError('offline', 'there is no connection', true);
-  }
-
-  /** Sees to it that a tick comes; an earlier one is never put off. */
-  #arm(): void {
-    if (this.state === 'closed') {
-      this.#cancelTick();
-      this.#tickAt = Infinity;
-      return;
-    }
-    const now = this.now();
-    const busy = this.#outbox.size + this.#requests.size > 0 || this.#lastRetryAt >= now;
-    const at = now + (busy ? TICK_BUSY_MS : TICK_MS);
-    if (this.#tickAt <= at) return;
-    this.#cancelTick();
-    this.#tickAt = at;
-    this.#cancelTick = this.#environment.after(at - now, () => this.#tick());
+      ? new RoomcastError('closed', 'closed')
+      : new RoomcastError('offline', 'not connected', true);
   }
 
   #tick(): void {
-    const now = this.now();
-    this.#tickAt = Infinity;
-    for (const entry of this.#outbox.expire(now)) {
+    const at = now();
+    this.#cancelTick = after(TICK_MS, () => this.#tick());
+    for (const entry of this.outbox.expire(at)) {
       entry.reject(
         entry.everSent
-          ? new RoomcastError('unknown_outcome', 'not confirmed in time: perhaps stored')
-          : new RoomcastError('unavailable', 'not sent in time: not stored', true),
+          ? new RoomcastError('unknown_outcome', 'perhaps stored')
+          : new RoomcastError('unavailable', 'not sent', true),
       );
     }
-    this.#requests.fail(new RoomcastError('timeout', 'no reply in time', true), now);
+    this.#requests.fail(new RoomcastError('timeout', 'no reply', true), at);
     this.#link.watch(this.#requests.size > 0);
     this.flush();
   }

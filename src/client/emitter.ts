@@ -5,19 +5,15 @@
 export class Emitter<Events> {
   readonly #listeners = new Map<keyof Events, Set<(event: never) => void>>();
 
+  /** A function is a listener once, however often it is given, as with DOM events. */
   on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
-    // Wrapped, so that one function given twice is two listeners and each `off` ends its own.
-    const own = (event: Events[Name]): void => listener(event);
     const set = this.#listeners.get(name) ?? new Set();
-    this.#listeners.set(name, set);
-    set.add(own);
-    return () => {
-      set.delete(own);
-    };
+    this.#listeners.set(name, set.add(listener));
+    return () => set.delete(listener);
   }
 
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
-    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+    for (const listener of this.#listeners.get(name) ?? []) {
       try {
         (listener as (event: Events[Name]) => void)(event);
       } catch (error) {

@@ -28,8 +28,8 @@ export class RoomcastError extends Error {
     this.retryable = retryable;
     this.retryAfterMs = retryAfterMs;
   }
+}
 
-  static of({ code, message, retryable, retryAfterMs }: ErrorFrame): RoomcastError {
-    return new RoomcastError(code, message, retryable, retryAfterMs);
-  }
+export function serverError({ code, message, retryable, retryAfterMs }: ErrorFrame): RoomcastError {
+  return new RoomcastError(code, message, retryable, retryAfterMs);
 }

@@ -2,11 +2,12 @@
  * A stream of messages as an application meets it: events and loops. What rooms and inboxes have in common:
  * each message goes to every listener and every loop once, in order, and a break is told before what follows it.
  */
-import type { JoinedFrame, MessageFrame, ResetFrame } from '../protocol/messages.ts';
+import type { JoinedFrame, ResetFrame, ServerFrame } from '../protocol/messages.ts';
+import type { Position } from '../protocol/position.ts';
 import type { FeedEvents, IterationOptions, Message } from './api.ts';
 import { Emitter } from './emitter.ts';
 import { iterate, type Push } from './iteration.ts';
-import { Stream, type Verdict } from './stream.ts';
+import { Stream } from './stream.ts';
 
 const BUFFER_MAX = 1000;
 
@@ -18,31 +19,34 @@ export class Feed<Data, Events extends FeedEvents<Data> = FeedEvents<Data>> exte
     return this.stream.position;
   }
 
+  /** Takes what is about the stream. Whether a message before this one is missing. */
+  follow(frame: ServerFrame): boolean {
+    const previous = this.position;
+    if (frame.type === 'joined') this.enter(frame);
+    else if (frame.type === 'epoch') this.stream.move(frame.epoch);
+    else if (frame.type === 'reset') {
+      this.stream.move(frame.epoch, frame.seq);
+      this.#reset(frame, previous);
+    } else if (frame.type === 'message') {
+      const { type: _type, ...rest } = frame;
+      const verdict = this.stream.take(rest);
+      if (verdict === 'new') this.#deliver({ ...rest, epoch: previous?.epoch } as Message<Data>);
+      return verdict === 'gap';
+    }
+    return false;
+  }
+
   /** What came with a `joined`, delivered. */
-  entered(frame: JoinedFrame): Message<Data>[] {
-    const { epoch, room, recovered, reason } = frame;
+  enter(frame: JoinedFrame): Message<Data>[] {
+    const { epoch, room, recovered } = frame;
     const previous = this.position;
     const fresh = this.stream
-      .join(frame, frame.messages, recovered === true)
+      .join(frame, frame.messages, !!recovered)
       .map((one) => ({ ...one, room, epoch }) as Message<Data>);
-    if (recovered === false) this.#tell('reset', { reason: reason ?? 'lost', position: at(frame), previous });
+    if (recovered === false) this.#reset(frame, previous);
     for (const message of fresh) this.#deliver(message);
     if (recovered) this.#tell('recovered', { messages: fresh.length });
     return fresh;
-  }
-
-  heard({ type: _type, ...frame }: MessageFrame): Verdict {
-    const verdict = this.stream.take(frame);
-    if (verdict === 'new') {
-      this.#deliver({ ...frame, epoch: this.position?.epoch ?? '' } as Message<Data>);
-    }
-    return verdict;
-  }
-
-  broken(frame: ResetFrame): void {
-    const previous = this.position;
-    this.stream.move(frame);
-    this.#tell('reset', { reason: frame.reason, position: at(frame), previous });
   }
 
   iterate({ buffer = BUFFER_MAX }: IterationOptions = {}): AsyncIterableIterator<Message<Data>> {
@@ -61,6 +65,10 @@ export class Feed<Data, Events extends FeedEvents<Data> = FeedEvents<Data>> exte
     for (const push of this.#loops) push(undefined);
   }
 
+  #reset({ reason = 'lost', epoch, seq }: ResetFrame | JoinedFrame, previous: Position | undefined): void {
+    this.#tell('reset', { reason, position: { epoch, seq }, previous });
+  }
+
   #deliver(message: Message<Data>): void {
     for (const push of this.#loops) push(message);
     this.#tell('message', message);
@@ -69,8 +77,4 @@ export class Feed<Data, Events extends FeedEvents<Data> = FeedEvents<Data>> exte
   #tell<Name extends keyof FeedEvents<Data>>(name: Name, event: FeedEvents<Data>[Name]): void {
     this.emit(name, event as Events[Name]);
   }
-}
-
-function at({ epoch, seq }: ResetFrame | JoinedFrame) {
-  return { epoch, seq };
 }

@@ -1,7 +1,6 @@
 /**
  * The inbox of this user: a room of its own that `hello` joins, with a read mark all devices share.
  */
-import type { ServerFrame } from '../protocol/messages.ts';
 import type { Position } from '../protocol/position.ts';
 import type { Inbox } from './api.ts';
 import type { Desk } from './desk.ts';
@@ -26,13 +25,5 @@ export class InboxSubscription extends Feed<unknown> implements Inbox {
 
   read(seq: number): Promise<void> {
     return this.mark.set(Math.max(seq, this.mark.value ?? 0));
-  }
-
-  /** Whether a message before this one is missing. */
-  receive(frame: ServerFrame): boolean {
-    if (frame.type === 'joined') this.entered(frame);
-    else if (frame.type === 'reset') this.broken(frame);
-    else if (frame.type === 'epoch') this.stream.rename(frame.epoch);
-    return frame.type === 'message' && this.heard(frame) === 'gap';
   }
 }

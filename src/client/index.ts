@@ -4,7 +4,7 @@
  */
 import type { Client, ClientOptions } from './api.ts';
 import { RoomcastClient } from './client.ts';
-import { realEnvironment } from './environment.ts';
+import { globalWebSocket } from './environment.ts';
 import { RoomcastError } from './errors.ts';
 
 export type * from './api.ts';
@@ -13,10 +13,9 @@ export type { WebSocketConstructor, WebSocketLike } from './socket.ts';
 
 /** Begins to connect and returns at once; it stays connected until `close()`. Throws where there is no WebSocket to use. */
 export function connect(url: string, options: ClientOptions = {}): Client {
-  const environment = realEnvironment();
-  const WebSocket = options.WebSocket ?? environment.WebSocket;
+  const WebSocket = options.WebSocket ?? globalWebSocket();
   if (WebSocket === undefined) {
     throw new RoomcastError('unsupported', 'no global WebSocket: pass that of ws');
   }
-  return new RoomcastClient(url, options, WebSocket, environment);
+  return new RoomcastClient(url, options, WebSocket);
 }

@@ -27,8 +27,7 @@ export async function* iterate<T>(
     for (;;) {
       const next = buffer.shift();
       if (next !== undefined) yield next;
-      else if (overflow)
-        throw new RoomcastError('limit_exceeded', `the loop fell ${bufferMax} messages behind`);
+      else if (overflow) throw new RoomcastError('limit_exceeded', 'loop too slow');
       else if (over) return;
       else
         await new Promise<void>((resolve) => {

@@ -9,7 +9,7 @@
 import type { ClosingFrame, ServerFrame, WelcomeFrame } from '../protocol/messages.ts';
 import type { ClientOptions, ClientState, StateChange } from './api.ts';
 import { type BackoffSettings, reconnectDelayMs } from './backoff.ts';
-import type { Environment } from './environment.ts';
+import { after, fraction, now, onWake } from './environment.ts';
 import type { RoomcastError } from './errors.ts';
 import { openSocket, type Socket, type WebSocketConstructor } from './socket.ts';
 import { tokenOf } from './token.ts';
@@ -33,7 +33,6 @@ export interface LinkEvents {
 
 /** An awaited reply that is this late raises the question whether anybody is there. */
 const REPLY_SILENCE_MS = 5000;
-const PONG_TIMEOUT_MS = 5000;
 /** What the protocol has where no `welcome` has said otherwise. */
 const PING_INTERVAL_MS = 25_000;
 const SPREAD = { minMs: 0, maxMs: 2000 };
@@ -48,7 +47,6 @@ export class Link {
   readonly #dial: (events: Parameters<typeof openSocket>[2]) => Socket;
   readonly #settings: LinkSettings;
   readonly #events: LinkEvents;
-  readonly #environment: Environment;
   /** Counts attempts: what an earlier one still has to say is not listened to. */
   #attempt = 0;
   #dialed: Socket | undefined;
@@ -59,27 +57,19 @@ export class Link {
   #welcomedAt = Infinity;
   #heardAt = 0;
   #probedAt: number | undefined;
+  /** Of the last connection, until the next begins. */
   #closing: ClosingFrame | undefined;
   #closingAt = 0;
-  /** The server named the time of the next attempt: coming back does not shorten the wait. */
-  #paced = false;
 
-  constructor(
-    url: string,
-    WebSocket: WebSocketConstructor,
-    settings: LinkSettings,
-    events: LinkEvents,
-    environment: Environment,
-  ) {
+  constructor(url: string, WebSocket: WebSocketConstructor, settings: LinkSettings, events: LinkEvents) {
     this.#dial = (socketEvents) => openSocket(WebSocket, url, socketEvents);
     this.#settings = settings;
     this.#events = events;
-    this.#environment = environment;
   }
 
   connect(): void {
     if (this.state !== 'closed' && this.state !== 'waiting') return;
-    if (!this.#endWake) this.#endWake = this.#environment.onWake(() => this.#wake());
+    if (!this.#endWake) this.#endWake = onWake(() => this.#wake());
     void this.#begin();
   }
 
@@ -98,19 +88,21 @@ export class Link {
 
   /** A look at the silence. With a reply awaited, less of it is allowed. */
   watch(awaiting: boolean): void {
-    const now = this.#environment.now();
-    const allowedMs = awaiting ? REPLY_SILENCE_MS : 2 * (this.welcome?.pingIntervalMs || PING_INTERVAL_MS);
     if (this.state !== 'connected') return;
-    if (this.#probedAt === undefined) {
-      if (now - this.#heardAt > allowedMs) this.#probe();
-    } else if (now - this.#probedAt >= PONG_TIMEOUT_MS) this.drop('the server is silent');
+    const silentMs = now() - (this.#probedAt ?? this.#heardAt);
+    const quietMs = 2 * (this.welcome?.pingIntervalMs || PING_INTERVAL_MS);
+    if (silentMs <= (awaiting || this.#probedAt ? REPLY_SILENCE_MS : quietMs)) return;
+    if (this.#probedAt) this.drop('no answer');
+    else this.#probe();
   }
 
   async #begin(): Promise<void> {
     this.#attempt += 1;
     const attempt = this.#attempt;
     const own = (): boolean => attempt === this.#attempt;
-    this.#limit();
+    this.#closing = undefined;
+    this.#cancelTimer();
+    this.#cancelTimer = after(this.#settings.connectTimeoutMs, () => this.drop('no answer'));
     this.#change({ state: 'connecting' });
     let token: string | undefined;
     try {
@@ -123,7 +115,6 @@ export class Link {
       return;
     }
     if (!own()) return;
-    this.#limit();
     const dialed = this.#dial({
       opened: () => {
         this.socket = dialed;
@@ -135,46 +126,40 @@ export class Link {
     this.#dialed = dialed;
   }
 
-  #limit(): void {
-    this.#cancelTimer();
-    const ms = this.#settings.connectTimeoutMs;
-    this.#cancelTimer = this.#environment.after(ms, () => this.drop('no answer in time'));
-  }
-
   #receive(text: string): void {
-    const now = this.#environment.now();
+    const at = now();
     const frame = readFrame(text);
-    this.#heardAt = now;
+    this.#heardAt = at;
     this.#probedAt = undefined;
     if (frame?.type === 'closing') {
       this.#closing = frame;
-      this.#closingAt = now;
+      this.#closingAt = at;
     } else if (frame?.type === 'welcome') {
       this.#cancelTimer();
       this.welcome = frame;
-      this.#welcomedAt = now;
+      this.#welcomedAt = at;
       this.#change({ state: 'connected' });
     }
     if (frame) this.#events.received(frame);
   }
 
   #end(code: number, reason: string): void {
-    const now = this.#environment.now();
+    const at = now();
     const closing = this.#closing;
     const said = closing?.reason ?? reason;
-    this.#failures = now - this.#welcomedAt >= this.#settings.stableMs ? 1 : this.#failures + 1;
+    this.#failures = at - this.#welcomedAt >= this.#settings.stableMs ? 1 : this.#failures + 1;
     this.#discard(false);
-    const ending = {
+    const retryInMs = reconnectDelayMs(
       code,
       closing,
-      sinceClosingMs: now - this.#closingAt,
-      failures: this.#failures,
-      spread: this.welcome?.reconnect ?? SPREAD,
-    };
-    const retryInMs = reconnectDelayMs(ending, this.#settings, this.#environment.fraction());
+      at - this.#closingAt,
+      this.#failures,
+      this.welcome?.reconnect ?? SPREAD,
+      this.#settings,
+      fraction(),
+    );
     if (retryInMs === undefined) return this.close(code, said);
-    this.#paced = closing?.afterMs !== undefined;
-    this.#cancelTimer = this.#environment.after(retryInMs, () => void this.#begin());
+    this.#cancelTimer = after(retryInMs, () => void this.#begin());
     this.#change({ state: 'waiting', retryInMs, code, reason: said });
   }
 
@@ -187,19 +172,19 @@ export class Link {
     this.socket = undefined;
     this.#welcomedAt = Infinity;
     this.#probedAt = undefined;
-    this.#closing = undefined;
     this.#events.lost();
   }
 
   #probe(): void {
-    this.#probedAt = this.#environment.now();
+    this.#probedAt = now();
     this.socket?.send('{"type":"ping"}');
   }
 
   /** The network or the page is back: what was waited for may be possible now, what looked alive may be dead. */
   #wake(): void {
-    if (this.state === 'waiting' && !this.#paced) this.connect();
-    else if (this.state === 'connected' && this.#probedAt === undefined) this.#probe();
+    // A time that the server named is kept.
+    if (this.state === 'waiting' && this.#closing?.afterMs === undefined) this.connect();
+    else if (this.state === 'connected' && !this.#probedAt) this.#probe();
   }
 
   #change(change: StateChange): void {
@@ -211,7 +196,8 @@ export class Link {
 /** A frame of the server, or undefined for what PROTOCOL says to ignore. Its fields are trusted: the server is ours. */
 function readFrame(text: string): ServerFrame | undefined {
   try {
-    return JSON.parse(text) as ServerFrame;
+    const frame = JSON.parse(text) as ServerFrame;
+    return frame.type && frame;
   } catch {
     // Something else answers there: it never says welcome, and that is reported.
     return undefined;

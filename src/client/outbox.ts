@@ -10,6 +10,7 @@
 import type { Position } from '../protocol/position.ts';
 import type { Receipt } from './api.ts';
 import { RoomcastError } from './errors.ts';
+import type { Stream } from './stream.ts';
 
 export interface OutboxSettings {
   readonly outboxMessages: number;
@@ -29,7 +30,6 @@ export interface Entry {
   status: 'waiting' | 'sent' | 'stored';
   /** Whether some server may have it. */
   everSent: boolean;
-  attempts: number;
   retryAt: number;
   /** Once it was stored, and from then on its promise is settled. */
   receipt: Position | undefined;
@@ -56,13 +56,12 @@ export class Outbox {
     const { outboxMessages, outboxBytes } = this.#settings;
     const full = (): boolean => this.size >= outboxMessages || this.#bytes + entry.bytes > outboxBytes;
     if (full()) this.take(({ status }) => status === 'stored');
-    if (full()) throw new RoomcastError('outbox_full', `${this.size} publishes already wait`, true);
+    if (full()) throw new RoomcastError('outbox_full', 'too much waits', true);
     this.#bytes += entry.bytes;
     this.#entries.add({
       ...entry,
       status: 'waiting',
       everSent: false,
-      attempts: 0,
       retryAt: 0,
       receipt: undefined,
     });
@@ -87,10 +86,10 @@ export class Outbox {
   }
 
   /** Looks at the held receipts of a target again. Those that are void wait to be sent. */
-  review(target: string, judge: (receipt: Position) => 'seen' | 'void' | 'open'): void {
+  review(target: string, stream: Pick<Stream, 'judge'>): void {
     for (const entry of this.#entries) {
       if (entry.target !== target || entry.status !== 'stored' || !entry.receipt) continue;
-      const verdict = judge(entry.receipt);
+      const verdict = stream.judge(entry.receipt);
       if (verdict === 'seen') this.remove(entry);
       if (verdict === 'void') entry.status = 'waiting';
     }

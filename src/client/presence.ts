@@ -3,45 +3,33 @@
  * applied is decided in src/protocol/presence-view.ts; here a snapshot and a diff come out as the same kind
  * of change, so that an application never has to tell them apart, nor a reconnect from a quiet minute.
  */
-import { applyPresence, type PresenceNews, type PresenceView } from '../protocol/presence-view.ts';
+import type { PresenceView } from '../protocol/presence-view.ts';
 import type { Member, PresenceChange } from './api.ts';
 
 export const NOBODY: ReadonlyMap<string, Member> = new Map();
 
-export interface Seen {
-  readonly view: PresenceView;
-  /** Undefined where nothing changed. */
-  readonly change: PresenceChange | undefined;
-}
-
-/** 'ask': the news do not fit what is held, the snapshot is needed. */
-export function seePresence(
-  before: PresenceView | undefined,
-  news: PresenceNews & { readonly left?: PresenceChange['left'] },
-): Seen | 'ask' {
-  const view = applyPresence(before, news);
-  return view === 'ask' ? view : { view, change: difference(before, view, news.left ?? []) };
-}
-
-function difference(
+/** Undefined where nothing changed. `reasons` are those of the frame that led to `after`. */
+export function difference(
   before: PresenceView | undefined,
   after: PresenceView,
-  reasons: PresenceChange['left'],
+  reasons: PresenceChange['left'] = [],
 ): PresenceChange | undefined {
   const [old, now] = [before?.members ?? NOBODY, after.members ?? NOBODY];
-  const joined = [...now.values()].filter(({ user }) => !old.has(user));
-  const updated = [...now.values()].filter((member) => {
+  const joined: Member[] = [];
+  const updated: Member[] = [];
+  for (const member of now.values()) {
     const held = old.get(member.user);
+    if (!held) joined.push(member);
     // Members that a diff does not touch are the same objects; those of a snapshot are compared by content.
-    return held && held !== member && JSON.stringify(held.state) !== JSON.stringify(member.state);
-  });
+    else if (held !== member && JSON.stringify(held.state) !== JSON.stringify(member.state))
+      updated.push(member);
+  }
   // A room that grew too large to list has not been left by everybody.
-  const left = after.members
-    ? [...old.keys()]
-        .filter((user) => !now.has(user))
-        .map((user) => reasons.find((one) => one.user === user) ?? { user })
-    : [];
-  const changes = joined.length + updated.length + left.length;
-  if (changes || before?.count !== after.count) return { count: after.count, joined, left, updated };
+  const gone = after.members ? [...old.keys()].filter((user) => !now.has(user)) : [];
+  const left = gone.map((user) => reasons.find((one) => one.user === user) ?? { user });
+  const { count } = after;
+  if (joined.length + updated.length + left.length || before?.count !== count) {
+    return { count, joined, left, updated };
+  }
   return undefined;
 }

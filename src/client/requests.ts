@@ -3,8 +3,8 @@
  * came: a promise would go on only after the frames behind it were handled, and a member must not see a
  * room's first message before its `joined`.
  */
-import type { ErrorFrame, JoinedFrame, OkFrame, WelcomeFrame } from '../protocol/messages.ts';
-import { RoomcastError } from './errors.ts';
+import type { JoinedFrame, OkFrame, ServerFrame, WelcomeFrame } from '../protocol/messages.ts';
+import { type RoomcastError, serverError } from './errors.ts';
 
 export type Reply = OkFrame | JoinedFrame | WelcomeFrame;
 
@@ -25,13 +25,15 @@ export class Requests {
     return this.#last;
   }
 
-  /** Whether the frame was the reply to one of these. */
-  settle(frame: Reply | ErrorFrame): boolean {
-    const pending = this.#pending.get(frame.id);
-    this.#pending.delete(frame.id);
-    if (frame.type === 'error') pending?.answer(undefined, RoomcastError.of(frame));
-    else pending?.answer(frame, undefined);
-    return pending !== undefined;
+  /** Whether the frame was the reply to one of these; most frames are not. */
+  settle(frame: ServerFrame): boolean {
+    const { id } = frame as { readonly id?: unknown };
+    const pending = this.#pending.get(id);
+    if (!pending) return false;
+    this.#pending.delete(id);
+    if (frame.type === 'error') pending.answer(undefined, serverError(frame));
+    else pending.answer(frame as Reply, undefined);
+    return true;
   }
 
   /** Ends those whose time is over. */

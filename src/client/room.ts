@@ -6,7 +6,8 @@
  * may be called at any time.
  */
 import type { JoinedFrame, ServerFrame } from '../protocol/messages.ts';
-import type { PresenceNews, PresenceView } from '../protocol/presence-view.ts';
+import type { Position } from '../protocol/position.ts';
+import { applyPresence, type PresenceNews, type PresenceView } from '../protocol/presence-view.ts';
 import type {
   Joined,
   JoinOptions,
@@ -19,9 +20,10 @@ import type {
   RoomStatus,
 } from './api.ts';
 import { type Desk, isPassing } from './desk.ts';
+import { now } from './environment.ts';
 import { RoomcastError } from './errors.ts';
 import { Feed } from './feed.ts';
-import { NOBODY, seePresence } from './presence.ts';
+import { difference, NOBODY } from './presence.ts';
 import { Told } from './told.ts';
 
 type State = NonNullable<JoinOptions['state']>;
@@ -36,7 +38,6 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   readonly #options: JoinOptions;
   #view: PresenceView | undefined;
   readonly #state: Told<State>;
-  #attempts = 0;
   #retryAt = 0;
   #asking = false;
   #settleJoined: (joined: Joined<Data> | undefined, error?: RoomcastError) => void = () => {};
@@ -80,34 +81,31 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
 
   async history(options?: Parameters<Room['history']>[0]): Promise<Page<Data>> {
     this.#needed();
-    const { epoch, seq, messages, more } = (await this.#desk.ask({
+    const page = (await this.#desk.ask({
       ...options,
       type: 'history',
       room: this.name,
     })) as unknown as Page<Data>;
-    return { epoch, seq, messages: messages.map((one) => ({ ...one, room: this.name, epoch })), more };
+    const { room, epoch } = page;
+    return { ...page, messages: page.messages.map((one) => ({ ...one, room, epoch })) };
   }
 
   async leave(): Promise<void> {
     if (this.status === 'left') return;
     const told = this.ready;
     this.#over('left');
-    if (!told) return;
     // Answered or not: not joining again is what ends it.
-    await new Promise<void>((resolve) =>
-      this.#desk.request({ type: 'leave', room: this.name }, () => resolve()),
-    );
+    if (told) await this.#desk.ask({ type: 'leave', room: this.name }).catch(() => {});
   }
 
   /** Sends what is due. */
   flush(): void {
-    if (!this.ready && this.#retryAt <= this.#desk.now()) this.#join();
+    if (!this.ready && this.#retryAt <= now()) this.#join();
     if (this.status === 'live') this.#state.flush();
   }
 
   disconnected(): void {
     this.ready = false;
-    this.#attempts = 0;
     this.#retryAt = 0;
     this.#asking = false;
     this.#state.again();
@@ -125,15 +123,6 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   receive(frame: ServerFrame): void {
     if (this.status !== 'live') return;
     switch (frame.type) {
-      case 'message':
-        if (this.heard(frame) === 'gap') this.#missed();
-        break;
-      case 'reset':
-        this.broken(frame);
-        break;
-      case 'epoch':
-        this.stream.rename(frame.epoch);
-        break;
       case 'signal':
         return this.emit('signal', frame);
       case 'presence':
@@ -142,12 +131,16 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
         // A token that expired comes back with a new one: the room is joined again then.
         if (frame.reason === 'expired') this.disconnected();
         else this.#over(frame.reason);
+        return;
+      default:
+        // A message is missing, which no server of ours does: begin again from the last one seen.
+        if (this.follow(frame)) this.disconnected();
     }
     this.#review();
   }
 
   #review(): void {
-    this.#desk.review(this.name, (receipt) => this.stream.judge(receipt));
+    this.#desk.outbox.review(this.name, this.stream);
   }
 
   #join(): void {
@@ -167,8 +160,7 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   #refused(error: RoomcastError): void {
     this.ready = false;
     if (isPassing(error)) {
-      this.#attempts += 1;
-      this.#retryAt = this.#desk.retryAt(this.#attempts, error);
+      this.#retryAt = this.#desk.retryAt(error);
       return;
     }
     this.#desk.report(error);
@@ -176,12 +168,10 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   }
 
   #entered(frame: JoinedFrame, state: State | undefined): void {
-    const { epoch, seq, version } = frame;
     if (state) this.#state.confirm(state);
-    if (version !== undefined) this.#apply(frame as JoinedFrame & PresenceNews);
-    this.#attempts = 0;
-    const messages = this.entered(frame);
-    this.#settleJoined({ position: { epoch, seq }, messages });
+    if (frame.version !== undefined) this.#apply(frame as JoinedFrame & PresenceNews);
+    const messages = this.enter(frame);
+    this.#settleJoined({ position: this.position as Position, messages });
     // A listener may have left, or dropped the connection, meanwhile.
     if (this.ready && this.status !== 'left') this.#enter('live');
     this.#review();
@@ -189,10 +179,12 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   }
 
   #apply(news: PresenceNews): void {
-    const seen = seePresence(this.#view, news);
-    if (seen === 'ask') return this.#ask();
-    this.#view = seen.view;
-    if (seen.change) this.emit('presence', seen.change);
+    const before = this.#view;
+    const view = applyPresence(before, news);
+    if (view === 'ask') return this.#ask();
+    this.#view = view;
+    const change = difference(before, view, news.left);
+    if (change) this.emit('presence', change);
   }
 
   #ask(): void {
@@ -203,13 +195,6 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
       // Refused or cut off: the next frame that does not fit asks again.
       if (reply) this.#apply(reply as unknown as PresenceNews);
     });
-  }
-
-  /** A message is missing, which no server of ours does: begin again from the last one seen. */
-  #missed(): void {
-    this.#desk.report(new RoomcastError('internal', `a message of ${this.name} is missing`));
-    this.disconnected();
-    this.#desk.flush();
   }
 
   #over(reason: RoomEvents['left']['reason'], error?: RoomcastError): void {

@@ -7,13 +7,12 @@ import type { SUBPROTOCOL } from '../protocol/limits.ts';
 /** Written out, because importing it would bring the server's limits along. */
 const PROTOCOL: typeof SUBPROTOCOL = 'roomcast.v1';
 
+/** Its listeners are `unknown` so that the classes of browsers and of `ws` fit, whose events have types of their own. */
 export interface WebSocketLike {
-  addEventListener(type: 'open' | 'error', listener: () => void): void;
-  addEventListener(type: 'message', listener: (event: { readonly data: unknown }) => void): void;
-  addEventListener(
-    type: 'close',
-    listener: (event: { readonly code: number; readonly reason: string }) => void,
-  ): void;
+  onopen: unknown;
+  onmessage: unknown;
+  onerror: unknown;
+  onclose: unknown;
   send(text: string): void;
   close(code?: number): void;
   /** Only that of `ws` has it. */
@@ -37,17 +36,16 @@ export interface Socket {
 export function openSocket(constructor: WebSocketConstructor, url: string, events: SocketEvents): Socket {
   const socket = new constructor(url, PROTOCOL);
   let over = false;
-  socket.addEventListener('open', () => over || events.opened());
-  socket.addEventListener('message', ({ data }) => {
+  socket.onopen = () => over || events.opened();
+  socket.onmessage = ({ data }: { readonly data: unknown }) => {
     if (!over && typeof data === 'string') events.text(data);
-  });
+  };
   // `close` follows and reports it; without a listener `ws` would end the process here.
-  socket.addEventListener('error', () => undefined);
-  socket.addEventListener('close', ({ code, reason }) => {
-    if (over) return;
+  socket.onerror = () => {};
+  socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) => {
+    if (!over) events.closed(code, reason);
     over = true;
-    events.closed(code, reason);
-  });
+  };
   return {
     send: (text) => socket.send(text),
     end: (politely) => {

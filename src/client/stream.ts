@@ -13,8 +13,8 @@ export interface Arrived {
   readonly key?: string;
 }
 
-/** `old`: had it already. `repeat`: a publish whose first copy Redis lost after we saw it. `gap`: one before it is missing. */
-export type Verdict = 'new' | 'old' | 'repeat' | 'gap';
+/** `old`: had it already, perhaps as the first copy of a publish that Redis lost and the publisher repeated. `gap`: one before it is missing. */
+export type Verdict = 'new' | 'old' | 'gap';
 
 const KEYS_MAX = 256;
 /** As long as servers remember a key: a later one that is equal is a new message. */
@@ -29,10 +29,10 @@ export class Stream {
   /** A single message of the present epoch. Moves the position where it is the next one. */
   take(message: Arrived): Verdict {
     const { position } = this;
-    if (position === undefined || message.seq <= position.seq) return 'old';
+    if (!position || message.seq <= position.seq) return 'old';
     if (message.seq > position.seq + 1) return 'gap';
     this.position = { epoch: position.epoch, seq: message.seq };
-    return this.#repeats(message, position.epoch) ? 'repeat' : 'new';
+    return this.#repeats(message, position.epoch) ? 'old' : 'new';
   }
 
   /**
@@ -40,20 +40,15 @@ export class Stream {
    * seen before are left. The position is then that of the frame, above the last message where it is.
    */
   join<M extends Arrived>(at: Position, messages: readonly M[], resumed: boolean): M[] {
-    const from = resumed ? (this.position?.seq ?? 0) : -1;
-    this.move(at);
+    const from = (resumed && this.position?.seq) || -1;
+    this.move(at.epoch, at.seq);
     return messages.filter((message) => message.seq > from && !this.#repeats(message, at.epoch));
   }
 
-  /** `joined`, `reset` and `epoch`: the stream goes on from here. */
-  move(to: Position): void {
-    if (this.position?.epoch !== to.epoch) this.#before = this.position;
-    this.position = { epoch: to.epoch, seq: to.seq };
-  }
-
-  /** The stream goes on under another name; where in it we are does not change. */
-  rename(epoch: string): void {
-    if (this.position !== undefined) this.move({ epoch, seq: this.position.seq });
+  /** `joined`, `reset` and `epoch`: the stream goes on from here; `epoch` renames it and leaves us where we are. */
+  move(epoch: string, seq = this.position?.seq ?? 0): void {
+    if (this.position?.epoch !== epoch) this.#before = this.position;
+    this.position = { epoch, seq };
   }
 
   /** `seen`: its message was delivered here. `void`: its epoch ended before it. `open`: it may still come. */
@@ -69,7 +64,7 @@ export class Stream {
     if (key === undefined) return false;
     const name = `${from?.user ?? ''} ${key}`;
     const before = this.#keys.get(name);
-    if (before !== undefined && before.epoch !== epoch && Math.abs(ts - before.ts) < REPEAT_MS) return true;
+    if (before && before.epoch !== epoch && Math.abs(ts - before.ts) < REPEAT_MS) return true;
     this.#keys.delete(name);
     this.#keys.set(name, { epoch, ts });
     if (this.#keys.size > KEYS_MAX) this.#keys.delete([...this.#keys.keys()][0] as string);

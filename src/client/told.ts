@@ -3,6 +3,7 @@
  * the server confirmed it, and again on the next connection; all callers wait for the newest value.
  */
 import { type Desk, isPassing } from './desk.ts';
+import { now } from './environment.ts';
 import type { RoomcastError } from './errors.ts';
 
 export class Told<T> {
@@ -11,7 +12,6 @@ export class Told<T> {
   readonly #frame: (value: T) => object;
   #confirmed: T | undefined;
   #due = false;
-  #attempts = 0;
   #retryAt = 0;
   readonly #waiters = new Set<(error: RoomcastError | undefined) => void>();
 
@@ -39,7 +39,7 @@ export class Told<T> {
   /** Sends it where it is due. */
   flush(): void {
     const value = this.value as T;
-    if (!this.#due || this.#retryAt > this.#desk.now()) return;
+    if (!this.#due || this.#retryAt > now()) return;
     this.#due = false;
     this.#desk.request(this.#frame(value), (_reply, error) => {
       if (error === undefined) this.confirm(value);
@@ -52,7 +52,6 @@ export class Told<T> {
     this.#confirmed = value;
     if (value !== this.value) return;
     this.#due = false;
-    this.#attempts = 0;
     this.end();
   }
 
@@ -65,8 +64,7 @@ export class Told<T> {
   #refused(error: RoomcastError): void {
     this.#due = isPassing(error);
     if (this.#due) {
-      this.#attempts += 1;
-      this.#retryAt = this.#desk.retryAt(this.#attempts, error);
+      this.#retryAt = this.#desk.retryAt(error);
       return;
     }
     // Given up: told again at the next reconnect it would be refused again.

@@ -69,7 +69,7 @@ test('a half-open link is noticed by the silence after a request, and left for a
   const started = performance.now();
   await witness.publish();
   expect(performance.now() - started).toBeLessThan(15_000);
-  expect(states).toEqual(['the server is silent', 'connecting', 'connected']);
+  expect(states).toEqual(['no answer', 'connecting', 'connected']);
   reader.reconnect();
   await witness.expectExactlyOnce();
 }, 30_000);
