@@ -1,9 +1,13 @@
 /** People in browsers, on two nodes that share a Redis: what one does, the others see. */
-import { expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { browserForFile } from '../support/browser.ts';
 import { TestClient } from '../support/test-client.ts';
 import { clusterForFile } from './cluster.ts';
 import { DemoPage, eventually } from './demo-page.ts';
+
+// A browser and two nodes start within the first test, on a machine that may be busy.
+vi.setConfig({ testTimeout: 90_000 });
 
 const browser = browserForFile();
 const cluster = clusterForFile();
@@ -185,4 +189,17 @@ test('a room that never stops talking leaves the page as small as before', async
   expect(texts).toEqual(Array.from({ length: 300 }, (_, index) => `number ${601 + index}`));
   expect(await demo.page.locator('#messages > *').count()).toBe(300);
   other.socket.close();
+});
+
+test('a page of anybody imports the library from a node, as README.md shows', async () => {
+  const { nodes } = await cluster();
+  const readme = readFileSync('README.md', 'utf8');
+  const snippet = /```html\n([\s\S]*?)```/.exec(readme)?.[1];
+  if (snippet === undefined) throw new Error('README.md has no page to try');
+  const context = await (await browser()).newContext();
+  onTestFinished(() => context.close());
+  const page = await context.newPage();
+  const said = page.waitForEvent('console', (message) => message.text().includes('ann'));
+  await page.setContent(snippet.replaceAll('127.0.0.1:8080', new URL(nodes[0].http).host));
+  expect((await said).text()).toMatch(/^1 ann \{text: hello\}$|^1 ann \[?[Oo]bject/);
 });

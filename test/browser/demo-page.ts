@@ -15,6 +15,8 @@ const WAIT_MS = 15_000;
 /** What a person may bring along. */
 export interface Person {
   readonly name?: string;
+  /** Instead of one that the page invents. */
+  readonly user?: string;
   readonly options?: BrowserContextOptions;
 }
 
@@ -44,9 +46,21 @@ export class DemoPage {
   }
 
   /** A browser of their own: another person. Closed with the test, which then must have seen no error. */
-  static async person(browser: Browser, url: string, { name, options }: Person = {}): Promise<DemoPage> {
+  static async person(
+    browser: Browser,
+    url: string,
+    { name, user, options }: Person = {},
+  ): Promise<DemoPage> {
     const context = await browser.newContext({ ...DESKTOP, ...options });
     onTestFinished(() => context.close());
+    if (user !== undefined) {
+      await context.addInitScript(
+        (profile) => {
+          localStorage.setItem('roomcast.demo.profile', profile);
+        },
+        JSON.stringify({ user, name: name ?? user }),
+      );
+    }
     const demo = await DemoPage.tab(context, url);
     if (name !== undefined) await demo.rename(name);
     return demo;

@@ -1,9 +1,12 @@
 /** Messages for one person: kept while they are away, unread until they look, and hidden where a server has no inboxes. */
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { browserForFile } from '../support/browser.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { TestClient } from '../support/test-client.ts';
 import { DemoPage, eventually } from './demo-page.ts';
+
+// A browser and two nodes start within the first test, on a machine that may be busy.
+vi.setConfig({ testTimeout: 90_000 });
 
 const browser = browserForFile();
 

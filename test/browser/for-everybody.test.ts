@@ -2,11 +2,14 @@
  * The page for people with a keyboard, a screen reader, a phone, or the light off. What can be computed is
  * asserted; what it looks like is kept as pictures in test-results/demo/.
  */
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { browserForFile } from '../support/browser.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { DESKTOP, DemoPage, eventually, PHONE } from './demo-page.ts';
 import { namelessControls, overflowing, paleTexts, smallTargets } from './what-is-visible.ts';
+
+// A browser and two nodes start within the first test, on a machine that may be busy.
+vi.setConfig({ testTimeout: 90_000 });
 
 const browser = browserForFile();
 
@@ -24,18 +27,18 @@ function press(demo: DemoPage, id: string): Promise<void> {
 }
 
 const LOOKS = [
-  ['Ann Marlow', 'desktop-light', { ...DESKTOP, colorScheme: 'light' }],
-  ['Bob Okafor', 'desktop-dark', { ...DESKTOP, colorScheme: 'dark' }],
-  ['Mia', 'phone-light', { ...PHONE, colorScheme: 'light' }],
-  ['Zoë Lind', 'phone-dark', { ...PHONE, colorScheme: 'dark' }],
+  ['Ann Marlow', 'ann', 'desktop-light', { ...DESKTOP, colorScheme: 'light' }],
+  ['Bob Okafor', 'bob-1', 'desktop-dark', { ...DESKTOP, colorScheme: 'dark' }],
+  ['Mia', 'guest-mia', 'phone-light', { ...PHONE, colorScheme: 'light' }],
+  ['Zoë Lind', 'zoe', 'phone-dark', { ...PHONE, colorScheme: 'dark' }],
 ] as const;
 
 /** Four people who talk, each on another device: one shares a screen, one is away, one types, one was cut off. */
 async function scene(url: string): Promise<[DemoPage, DemoPage, DemoPage, DemoPage]> {
   const chromium = await browser();
   const people = (await Promise.all(
-    LOOKS.map(([name, , options]) =>
-      DemoPage.person(chromium, url, { name, options: { ...options, reducedMotion: 'reduce' } }),
+    LOOKS.map(([name, user, , options]) =>
+      DemoPage.person(chromium, url, { name, user, options: { ...options, reducedMotion: 'reduce' } }),
     ),
   )) as [DemoPage, DemoPage, DemoPage, DemoPage];
   const [ann, bob, mia, zoe] = people;
@@ -88,9 +91,9 @@ test('on a desktop and a phone, in light and dark, everything has a name, a size
   const node = await oneNode();
   const people = await scene(`${node.http}/#lobby`);
   // The pictures first: a cursor that rests is forgotten after a while.
-  for (const [index, demo] of people.entries()) await demo.shoot(LOOKS[index]?.[1] ?? '');
+  for (const [index, demo] of people.entries()) await demo.shoot(LOOKS[index]?.[2] ?? '');
   for (const [index, demo] of people.entries()) {
-    const look = LOOKS[index]?.[1] ?? '';
+    const look = LOOKS[index]?.[2] ?? '';
     expect(await demo.page.evaluate(() => document.documentElement.dataset['theme'])).toBe(
       look.split('-')[1],
     );

@@ -129,7 +129,7 @@ test('names are shortened by what people count as letters, and cannot hide or tu
     'AM',
     'M',
     'AC',
-    '',
+    '?',
   ]);
   expect(readPerson('u', { name: 5, away: 'yes' })).toEqual({
     user: 'u',

@@ -2,11 +2,14 @@
  * What the page promises when something breaks: it says so, it comes back by itself, and what it then shows
  * has no hole, no repetition and no other order.
  */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { browserForFile } from '../support/browser.ts';
 import { TestClient } from '../support/test-client.ts';
 import { clusterForFile } from './cluster.ts';
 import { DemoPage } from './demo-page.ts';
+
+// A browser and two nodes start within the first test, on a machine that may be busy.
+vi.setConfig({ testTimeout: 90_000 });
 
 const browser = browserForFile();
 const cluster = clusterForFile();

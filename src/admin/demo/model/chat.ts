@@ -64,7 +64,10 @@ export class Chat {
       // A server without inboxes is no fault: the page then has none.
       if (code !== 'unsupported') this.recovery.write('bad', message);
     });
-    client.inbox.on('recovered', ({ messages }) => this.recovery.recovered('Inbox', messages));
+    client.inbox.on('recovered', ({ messages }) => {
+      // Most have an empty inbox, and its recovery is no news.
+      if (messages > 0) this.recovery.recovered('Inbox', messages);
+    });
     client.inbox.on('reset', ({ reason }) => this.recovery.reset('Inbox', reason));
     me.changes.on('profile', () => this.#tellState());
     for (const name of rememberedRooms()) this.#enter(name);
