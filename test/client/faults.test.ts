@@ -48,7 +48,7 @@ test('answers lost on the way: the repeat keeps its key, so nothing is stored tw
     proxy.setMode('swallow-replies');
     const publishes = Array.from({ length: 10 }, () => witness.publish());
     const before = proxy.bytes().toTarget;
-    await expect.poll(() => proxy.bytes().toTarget).toBeGreaterThan(before + 200);
+    await expect.poll(() => proxy.bytes().toTarget, { timeout: 5000 }).toBeGreaterThan(before + 200);
     proxy.setMode('pass');
     await Promise.all(publishes);
   }

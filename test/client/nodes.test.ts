@@ -33,7 +33,7 @@ test('kill -9 under a stream: both go on at the other node, all acknowledged onc
   await Promise.all([writer.join('room').joined, reader.join('room').joined]);
   let enough = false;
   const streaming = witness.stream(() => enough, 5);
-  await expect.poll(() => witness.seen.length).toBeGreaterThan(50);
+  await expect.poll(() => witness.seen.length, { timeout: 10_000 }).toBeGreaterThan(50);
   await doomed.kill('SIGKILL');
   proxy.setTarget(portOf(other));
   await expect.poll(() => reader.welcome?.node, { timeout: 10_000 }).toBe('other');
@@ -60,7 +60,7 @@ test('through HAProxy, one of two nodes killed: the balancer sends everybody to 
   expect([writer, reader].map((client) => client.welcome?.node).sort()).toEqual(['doomed', 'other']);
   let enough = false;
   const streaming = witness.stream(() => enough, 5);
-  await expect.poll(() => witness.seen.length).toBeGreaterThan(50);
+  await expect.poll(() => witness.seen.length, { timeout: 10_000 }).toBeGreaterThan(50);
   await doomed.kill('SIGKILL');
   for (const client of [writer, reader]) {
     await expect.poll(() => client.welcome?.node, { timeout: 15_000 }).toBe('other');

@@ -29,11 +29,13 @@ export class Witness {
   /** Publishes one after the other, several under way at a time, until `until` says enough. */
   async stream(until: () => boolean, everyMs: number): Promise<void> {
     const publishes: Promise<void>[] = [];
-    while (!until()) {
-      publishes.push(this.publish());
+    const failures: unknown[] = [];
+    while (!until() && failures.length === 0) {
+      publishes.push(this.publish().catch((error: unknown) => void failures.push(error)));
       await new Promise((resolve) => setTimeout(resolve, everyMs));
     }
     await Promise.all(publishes);
+    expect(failures).toEqual([]);
   }
 
   async expectExactlyOnce(waitMs = 10_000): Promise<void> {
