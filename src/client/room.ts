@@ -11,7 +11,6 @@ import { applyPresence, type PresenceNews, type PresenceView } from '../protocol
 import type {
   Joined,
   JoinOptions,
-  Message,
   Page,
   PublishOptions,
   Receipt,
