@@ -6,11 +6,6 @@ import type { Said } from './transcript.ts';
 
 export const TEXT_LENGTH_MAX = 4000;
 
-export interface ChatData {
-  readonly text: string;
-  readonly name: string;
-}
-
 export type SignalData =
   | { readonly kind: 'typing'; readonly typing: boolean }
   | { readonly kind: 'cursor'; readonly x: number; readonly y: number }
