@@ -1,5 +1,5 @@
 /**
- * Builds src/ into dist/: compiles, copies the Lua scripts, and leaves a stamp
+ * Builds src/ into dist/: compiles, bundles what browsers load, copies the Lua scripts, and leaves a stamp
  * that names the newest source it saw, by which `isStale` tells a build that
  * no longer matches. The output is made beside dist/ and swapped in at the
  * end, so a failed build leaves the last good one, and the output of a deleted
@@ -20,9 +20,19 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleClient } from './client-bundle.mjs';
 import { ensureInstalled, ROOT } from './install.mjs';
+import { bundlePages } from './pages.mjs';
 
-const INPUTS = ['src', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs'];
+const INPUTS = [
+  'src',
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'scripts/build.mjs',
+  'scripts/client-bundle.mjs',
+  'scripts/pages.mjs',
+];
 const STAMP = '.built';
 const LUA = 'broker/redis/lua';
 
@@ -58,12 +68,14 @@ export function build(root = ROOT) {
       stdio: ['ignore', 2, 2],
     });
     if (status !== 0) return false;
+    writeFileSync(join(out, 'client/roomcast.min.js'), bundleClient(root));
     const lua = join(root, 'src', LUA);
     if (existsSync(lua)) {
       mkdirSync(join(out, LUA), { recursive: true });
       const scripts = readdirSync(lua).filter((name) => name.endsWith('.lua'));
       for (const name of scripts) cpSync(join(lua, name), join(out, LUA, name));
     }
+    if (!bundlePages(root, out)) return false;
     const main = join(out, 'cli/main.js');
     if (existsSync(main)) chmodSync(main, 0o755);
     writeFileSync(join(out, STAMP), String(builtFromMs));

@@ -14,6 +14,9 @@ const STEPS = {
   format: [tool('@biomejs/biome/bin/biome'), 'format', '.', '--reporter=summary'],
   lint: [tool('oxlint/bin/oxlint'), '--type-aware', '--report-unused-disable-directives'],
   types: [tool('@typescript/native/bin/tsc'), '--noEmit', '-p', 'tsconfig.json'],
+  // What runs in a browser has a document and no process: types of its own.
+  pages: [tool('@typescript/native/bin/tsc'), '--noEmit', '-p', 'src/admin/tsconfig.json'],
+  browser: [tool('@typescript/native/bin/tsc'), '--noEmit', '-p', 'test/browser/tsconfig.json'],
   layers: ['scripts/layers.mjs'],
   texts: ['scripts/texts.mjs'],
   unused: [tool('knip/bin/knip.js'), '--no-progress', '--no-config-hints'],

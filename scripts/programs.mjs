@@ -1,11 +1,11 @@
 /**
  * Finds the programs that the tests start for themselves (redis-server, haproxy,
- * chromium), and installs what is missing where that is possible without asking
+ * chromium; python3 with websockets and jq for the examples), and installs what is missing where that is possible without asking
  * (root on a Debian machine). It never leaves a packaged service running: the
  * tests own every server they use, and one on the default port would hide a
  * test that forgot to start its own.
  *
- * usage: node scripts/programs.mjs [redis-server haproxy chromium]
+ * usage: node scripts/programs.mjs [redis-server haproxy chromium jq python3]
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
@@ -26,24 +26,42 @@ function isExecutable(path) {
   }
 }
 
-/** The first `name` on PATH, or undefined. */
-function onPath(name) {
+/** Every `name` on PATH, in its order. */
+function allOnPath(name) {
   const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
-  return folders.map((folder) => join(folder, name)).find(isExecutable);
+  return folders.map((folder) => join(folder, name)).filter(isExecutable);
 }
 
-/** What the tests need beside Node: the variable that names a copy elsewhere, and how others install it. */
+const hasWebsockets = (python) =>
+  spawnSync(python, ['-c', 'import websockets'], { stdio: 'ignore', timeout: 10_000 }).status === 0;
+
+/**
+ * What the tests need beside Node: the variable that names a copy elsewhere, and how others install it.
+ * `debian` is the package where it is not called as the program; `serves` says whether a copy that can
+ * be run has what is needed of it; `also` is where else to look.
+ */
 const PROGRAMS = {
   'redis-server': { variable: 'REDIS_SERVER_BIN', version: '7.0 or newer', brew: 'redis' },
   haproxy: { variable: 'HAPROXY_BIN', version: '2.6 or newer', brew: 'haproxy' },
   chromium: { variable: 'CHROMIUM_BIN', version: 'of any recent version', brew: '--cask chromium' },
+  jq: { variable: 'JQ_BIN', version: '1.6 or newer', brew: 'jq' },
+  python3: {
+    variable: 'PYTHON_BIN',
+    version: 'with the module websockets 10 or newer',
+    debian: 'python3-websockets',
+    brew: 'python, then: pip3 install websockets',
+    serves: hasWebsockets,
+    // Debian installs modules for this one, which need not be the first on PATH.
+    also: ['/usr/bin/python3'],
+  },
 };
 
-/** The path of a program: the one its variable names when set (and then only that), else the one on PATH. */
+/** The path of a program: the one its variable names when set (and then only that), else the first that serves. */
 export function findProgram(name) {
-  const named = process.env[PROGRAMS[name].variable];
-  if (named) return isExecutable(named) ? named : undefined;
-  return onPath(name);
+  const { variable, serves = () => true, also = [] } = PROGRAMS[name];
+  const named = process.env[variable];
+  const candidates = named ? [named] : [...allOnPath(name), ...also];
+  return candidates.find((path) => isExecutable(path) && serves(path));
 }
 
 function apt(...args) {
@@ -69,9 +87,9 @@ function installWithApt(names) {
 export function ensurePrograms(names = Object.keys(PROGRAMS)) {
   const missing = names.filter((name) => findProgram(name) === undefined);
   const installable = missing.filter((name) => !process.env[PROGRAMS[name].variable]);
-  if (installable.length > 0 && process.getuid?.() === 0 && onPath('apt-get')) {
+  if (installable.length > 0 && process.getuid?.() === 0 && allOnPath('apt-get').length > 0) {
     console.error(`roomcast: ${installable.join(', ')} missing, installing with apt-get`);
-    installWithApt(installable);
+    installWithApt(installable.map((name) => PROGRAMS[name].debian ?? name));
   }
   // What counts is whether it is there now: apt-get also fails over things that do not concern us.
   const absent = missing.filter((name) => findProgram(name) === undefined);
@@ -80,10 +98,12 @@ export function ensurePrograms(names = Object.keys(PROGRAMS)) {
 }
 
 function advice(name) {
-  const { variable, version, brew } = PROGRAMS[name];
-  if (process.env[variable]) return `${variable} names ${process.env[variable]}, which cannot be run`;
+  const { variable, version, brew, debian = name } = PROGRAMS[name];
+  const named = process.env[variable];
+  if (named)
+    return `${variable} names ${named}, which ${isExecutable(named) ? `is not ${name} ${version}` : 'cannot be run'}`;
   return (
-    `the tests need ${name} ${version}. Install it (Debian, Ubuntu: sudo apt-get install ${name}; ` +
+    `the tests need ${name} ${version}. Install it (Debian, Ubuntu: sudo apt-get install ${debian}; ` +
     `macOS: brew install ${brew}) or set ${variable} to its path. npm run test:fast does without.`
   );
 }

@@ -10,7 +10,7 @@ import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ROOT } from './install.mjs';
 
-const SEARCHED = ['src', 'test', 'bench', 'scripts'];
+const SEARCHED = ['src', 'test', 'bench', 'scripts', 'examples'];
 const SOURCE = /\.(ts|mjs|cjs|lua)$/;
 const VAGUE = /^(utils?|helpers?|common|types|managers?|misc|shared)$|(-|^)(utils?|helpers?|manager)$/;
 // Written with brackets, or this file would break its own rules. A table may keep its own layout, so

@@ -38,6 +38,7 @@ const rows = [
   { group: 'Listening', env: 'HOST', type: 'text', default: '0.0.0.0', pattern: TEXT, unit: 'address', meaning: 'Address to listen on.' },
   { group: 'Listening', env: 'NODE_NAME', type: 'name', pattern: /^[A-Za-z0-9_-]{1,64}$/, unit: 'name', meaning: 'Name of this node in `welcome`, logs and Redis. 1-64 of A-Z a-z 0-9 _ -.' },
   { group: 'Listening', env: 'TRUSTED_PROXIES', type: 'text', pattern: /^[0-9A-Fa-f.:/]+(,[0-9A-Fa-f.:/]+)*$/, unit: 'addresses', meaning: 'Proxies whose X-Forwarded-For says who the client is: addresses or networks with commas between, `10.0.0.5,10.1.0.0/16`. Without it all clients behind a proxy count as one address.' },
+  { group: 'Listening', env: 'DEMO', type: 'choice', default: 'on', choices: ['on', 'off'], unit: 'switch', meaning: 'Whether the demo page at `/` and the client library at `/roomcast.js` are served.' },
   { group: 'Listening', env: 'LOG_LEVEL', type: 'choice', default: 'info', choices: ['debug', 'info', 'warn', 'error', 'silent'], unit: 'level', meaning: 'Least severe line that is written.' },
   { group: 'Listening', env: 'LOG_FORMAT', type: 'choice', default: 'auto', choices: ['auto', 'json', 'pretty'], unit: 'format', meaning: 'auto writes for people on a terminal and JSON elsewhere.' },
 

@@ -17,6 +17,7 @@ import { Node } from './node/node.ts';
 import { watchEventLoop } from './ops/event-loop-lag.ts';
 import { systemClock, systemRandom } from './ops/system-clock.ts';
 import { clientAddress } from './transport/client-address.ts';
+import { demoRoutes } from './transport/http/demo.ts';
 import { type Health, healthRoutes } from './transport/http/health.ts';
 import { createHttp } from './transport/http/http-server.ts';
 import { WsListener } from './transport/ws-listener.ts';
@@ -78,6 +79,7 @@ export function createServer(options: ServerOptions): Server {
     event_loop_lag_ms: lag.read(),
   });
   healthRoutes(http.app, { ready, health });
+  if (config.demo === 'on') demoRoutes(http.app, builtFiles());
 
   /** Both at once: the HTTP server waits for the upgraded sockets, and each has its bound. */
   const stop = async () => {
@@ -117,6 +119,12 @@ export function createServer(options: ServerOptions): Server {
     },
     close,
   };
+}
+
+/** What the build made for browsers lies beside the compiled sources; in a checkout that runs from src/, in dist/. */
+function builtFiles(): URL {
+  const here = new URL('./', import.meta.url);
+  return here.pathname.endsWith('/src/') ? new URL('../dist/', here) : here;
 }
 
 function redisHealth(broker: Broker): Pick<Health, 'redis_status' | 'redis_latency_ms'> {

@@ -1,0 +1,81 @@
+/**
+ * Makes the SDK's single file for browsers: everything in src/client, minified, in the language of 2020.
+ *
+ * Private members (`#name`) become ordinary properties with short names. Kept private, that language would
+ * need a WeakMap for each of them, which is larger and slower; that nobody else reaches for them is checked
+ * by the compiler, in the sources. `INTERNAL` are further names that never meet the application or the wire.
+ */
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const ENTRY = 'src/client/index.ts';
+const TARGET = 'es2020';
+
+/** Members of the SDK's own classes that its parts use among themselves. A test runs the bundle. */
+const INTERNAL = [
+  'again',
+  'answer',
+  'ask',
+  'asked',
+  'attempts',
+  'begin',
+  'bytes',
+  'change',
+  'changed',
+  'closed',
+  'confirm',
+  'deadline',
+  'disconnected',
+  'due',
+  'endLoops',
+  'enqueue',
+  'enter',
+  'everSent',
+  'expire',
+  'fail',
+  'flush',
+  'follow',
+  'forget',
+  'json',
+  'judge',
+  'mark',
+  'move',
+  'onWake',
+  'opened',
+  'outbox',
+  'ready',
+  'receipt',
+  'receive',
+  'received',
+  'remove',
+  'report',
+  'request',
+  'retryAt',
+  'review',
+  'settle',
+  'socket',
+  'stream',
+  'take',
+  'target',
+  'text',
+  'view',
+  'watch',
+];
+
+/** The text of the bundle. Throws where it cannot be made. */
+export function bundleClient(root) {
+  // Not at the top: this is imported before anything is installed.
+  const { buildSync } = createRequire(import.meta.url)('esbuild');
+  const bundle = (options) =>
+    buildSync({ bundle: true, format: 'esm', write: false, logLevel: 'error', ...options }).outputFiles[0]
+      .text;
+  const all = bundle({ entryPoints: [join(root, ENTRY)], target: 'esnext' });
+  return bundle({
+    // As TypeScript, where a field without a value costs nothing.
+    stdin: { contents: all.replace(/#(?=[a-z])/g, '_'), loader: 'ts' },
+    tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
+    target: TARGET,
+    minify: true,
+    mangleProps: new RegExp(`^(_.*|${INTERNAL.join('|')})$`),
+  });
+}

@@ -1,0 +1,21 @@
+/**
+ * The SDK's entry: `import { connect } from 'roomcast/client'`. It runs in browsers and in Node, depends on
+ * nothing, and speaks docs/PROTOCOL.md and nothing more; docs/CLIENT.md is its guide.
+ */
+import type { Client, ClientOptions } from './api.ts';
+import { RoomcastClient } from './client.ts';
+import { globalWebSocket } from './environment.ts';
+import { RoomcastError } from './errors.ts';
+
+export type * from './api.ts';
+export { RoomcastError, type RoomcastErrorCode } from './errors.ts';
+export type { WebSocketConstructor, WebSocketLike } from './socket.ts';
+
+/** Begins to connect and returns at once; it stays connected until `close()`. Throws where there is no WebSocket to use. */
+export function connect(url: string, options: ClientOptions = {}): Client {
+  const WebSocket = options.WebSocket ?? globalWebSocket();
+  if (WebSocket === undefined) {
+    throw new RoomcastError('unsupported', 'no global WebSocket: pass that of ws');
+  }
+  return new RoomcastClient(url, options, WebSocket);
+}

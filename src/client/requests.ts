@@ -1,0 +1,47 @@
+/**
+ * Requests that wait for their one reply. Answers are given by callback, in the turn in which the frame
+ * came: a promise would go on only after the frames behind it were handled, and a member must not see a
+ * room's first message before its `joined`.
+ */
+import type { JoinedFrame, OkFrame, ServerFrame, WelcomeFrame } from '../protocol/messages.ts';
+import { type RoomcastError, serverError } from './errors.ts';
+
+export type Reply = OkFrame | JoinedFrame | WelcomeFrame;
+
+export type Answer = (reply: Reply | undefined, error: RoomcastError | undefined) => void;
+
+export class Requests {
+  readonly #pending = new Map<unknown, { readonly answer: Answer; readonly deadline: number }>();
+  #last = 0;
+
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  /** The id to send. How many there may be is for the caller to limit: `size`. */
+  begin(answer: Answer, deadline: number): number {
+    this.#last += 1;
+    this.#pending.set(this.#last, { answer, deadline });
+    return this.#last;
+  }
+
+  /** Whether the frame was the reply to one of these; most frames are not. */
+  settle(frame: ServerFrame): boolean {
+    const { id } = frame as { readonly id?: unknown };
+    const pending = this.#pending.get(id);
+    if (!pending) return false;
+    this.#pending.delete(id);
+    if (frame.type === 'error') pending.answer(undefined, serverError(frame));
+    else pending.answer(frame as Reply, undefined);
+    return true;
+  }
+
+  /** Ends those whose time is over. */
+  fail(error: RoomcastError, now: number): void {
+    for (const [id, { answer, deadline }] of this.#pending) {
+      if (deadline > now) continue;
+      this.#pending.delete(id);
+      answer(undefined, error);
+    }
+  }
+}

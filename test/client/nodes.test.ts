@@ -1,0 +1,75 @@
+/** The SDK in front of a cluster: a node dies in the middle of a stream, and nobody is told anything but good news. */
+import { expect, onTestFinished, test } from 'vitest';
+import { startBalancer } from '../browser/balancer.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
+import { nodeForTest } from '../support/node-for-test.ts';
+import { startRedis } from '../support/redis-server.ts';
+import { clientForTest } from './scripted-client.ts';
+import { Witness } from './witness.ts';
+
+const portOf = ({ url }: { url: string }): number => Number(new URL(url).port);
+
+async function twoNodes() {
+  const redis = await startRedis();
+  onTestFinished(() => redis.stop());
+  const [doomed, other] = await Promise.all(
+    ['doomed', 'other'].map((name) => nodeForTest({ REDIS_URL: redis.url, NODE_NAME: name })),
+  );
+  if (!doomed || !other) throw new Error('no nodes');
+  await Promise.all([doomed.ready(), other.ready()]);
+  return { doomed, other };
+}
+
+test('kill -9 under a stream: both go on at the other node, all acknowledged once, all delivered once', async () => {
+  const { doomed, other } = await twoNodes();
+  const proxy = await startFaultProxy(portOf(doomed));
+  onTestFinished(() => proxy.close());
+  const url = `ws://127.0.0.1:${proxy.port}/ws`;
+  const writer = clientForTest(url, { user: 'writer' });
+  const reader = clientForTest(url, { user: 'reader' });
+  const recovered: number[] = [];
+  const witness = new Witness(writer, reader, 'room');
+  reader.join('room').on('recovered', ({ messages }) => recovered.push(messages));
+  await Promise.all([writer.join('room').joined, reader.join('room').joined]);
+  let enough = false;
+  const streaming = witness.stream(() => enough, 5);
+  await expect.poll(() => witness.seen.length, { timeout: 10_000 }).toBeGreaterThan(50);
+  await doomed.kill('SIGKILL');
+  proxy.setTarget(portOf(other));
+  await expect.poll(() => reader.welcome?.node, { timeout: 10_000 }).toBe('other');
+  await expect.poll(() => writer.welcome?.node, { timeout: 10_000 }).toBe('other');
+  const before = witness.seen.length;
+  await expect.poll(() => witness.seen.length, { timeout: 10_000 }).toBeGreaterThan(before + 50);
+  enough = true;
+  await streaming;
+  await witness.expectExactlyOnce();
+  expect(recovered.length).toBe(1);
+}, 60_000);
+
+test('through HAProxy, one of two nodes killed: the balancer sends everybody to the other, nothing is missing', async () => {
+  const { doomed, other } = await twoNodes();
+  const balancer = await startBalancer([doomed, other]);
+  onTestFinished(() => balancer.stop());
+  const url = `${balancer.http.replace('http', 'ws')}/ws`;
+  // leastconn spreads them: each node has one of these.
+  const writer = clientForTest(url, { user: 'writer' });
+  await writer.join('room').joined;
+  const reader = clientForTest(url, { user: 'reader' });
+  const witness = new Witness(writer, reader, 'room');
+  await reader.join('room').joined;
+  expect(new Set([writer, reader].map((client) => client.welcome?.node))).toEqual(
+    new Set(['doomed', 'other']),
+  );
+  let enough = false;
+  const streaming = witness.stream(() => enough, 5);
+  await expect.poll(() => witness.seen.length, { timeout: 10_000 }).toBeGreaterThan(50);
+  await doomed.kill('SIGKILL');
+  for (const client of [writer, reader]) {
+    await expect.poll(() => client.welcome?.node, { timeout: 15_000 }).toBe('other');
+  }
+  const before = witness.seen.length;
+  await expect.poll(() => witness.seen.length, { timeout: 10_000 }).toBeGreaterThan(before + 50);
+  enough = true;
+  await streaming;
+  await witness.expectExactlyOnce();
+}, 60_000);

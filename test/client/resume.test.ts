@@ -1,0 +1,279 @@
+/** What the SDK says and hands on when connections end and streams break, against a server that says what a test wants. */
+import { expect, test } from 'vitest';
+import { scripted } from './scripted-client.ts';
+
+const message = (seq: number, more: Record<string, unknown> = {}) => ({
+  type: 'message',
+  room: 'lobby',
+  seq,
+  ts: 1_000 + seq,
+  data: seq,
+  ...more,
+});
+const stored = (seq: number, more: Record<string, unknown> = {}) => {
+  const { type: _type, room: _room, ...rest } = message(seq, more);
+  return rest;
+};
+
+test('a lost connection is resumed from the position of the subscription, each message once and in order', async () => {
+  const { server, client, first } = await scripted({ user: 'ann' });
+  const room = client.join<number>('lobby');
+  const seen: number[] = [];
+  const recovered: number[] = [];
+  room.on('message', ({ data }) => seen.push(data));
+  room.on('recovered', ({ messages }) => recovered.push(messages));
+  await first.welcome();
+  await first.joined({ seq: 3 }, message(4), message(4), message(5));
+  await expect.poll(() => seen).toEqual([4, 5]);
+  first.socket.terminate();
+  const second = await server.connection();
+  // Pipelined: nothing was answered yet.
+  expect(await second.next('hello')).toMatchObject({ user: 'ann' });
+  const join = await second.next('join');
+  expect(join).toMatchObject({ room: 'lobby', since: { epoch: 'e.1', seq: 5 } });
+  expect(join).not.toHaveProperty('history');
+  second.send(
+    {
+      type: 'joined',
+      id: join['id'],
+      room: 'lobby',
+      epoch: 'e.1',
+      seq: 7,
+      recovered: true,
+      messages: [5, 6, 7].map((n) => stored(n)),
+    },
+    message(7),
+    message(8),
+  );
+  await expect.poll(() => seen).toEqual([4, 5, 6, 7, 8]);
+  expect(recovered).toEqual([2]);
+  expect(room.position).toEqual({ epoch: 'e.1', seq: 8 });
+});
+
+test('a break is told with its reason before what follows it, and the position moves there', async () => {
+  const { client, first } = await scripted();
+  const room = client.join<number>('lobby');
+  const told: unknown[] = [];
+  room.on('message', ({ data, epoch }) => told.push([epoch, data]));
+  room.on('reset', (reset) => told.push(reset));
+  await first.welcome();
+  await first.joined(
+    { seq: 2 },
+    { type: 'reset', room: 'lobby', epoch: 'f.1', seq: 9, reason: 'lost' },
+    message(10),
+  );
+  await expect
+    .poll(() => told)
+    .toEqual([
+      { reason: 'lost', position: { epoch: 'f.1', seq: 9 }, previous: { epoch: 'e.1', seq: 2 } },
+      ['f.1', 10],
+    ]);
+});
+
+test('a resume that is refused is a reset with the reason, and later messages go on from there', async () => {
+  const { client, first } = await scripted();
+  const room = client.join<number>('lobby', { since: { epoch: 'old', seq: 7 } });
+  const resets: unknown[] = [];
+  room.on('reset', ({ reason, previous }) => resets.push([reason, previous]));
+  await first.welcome();
+  const join = await first.joined({ seq: 500, recovered: false, reason: 'too_far' });
+  expect(join['since']).toEqual({ epoch: 'old', seq: 7 });
+  await room.joined;
+  expect(resets).toEqual([['too_far', { epoch: 'old', seq: 7 }]]);
+  expect(room.position?.seq).toBe(500);
+});
+
+test('what was published offline and what was not acknowledged leaves again with the same key, in order', async () => {
+  const { server, client, first } = await scripted({ user: 'ann' });
+  const room = client.join('lobby');
+  const receipts = [room.publish('one'), room.publish('two', { key: 'mine' })];
+  await first.welcome();
+  await first.joined();
+  const [one, two] = [await first.next('publish'), await first.next('publish')];
+  expect([one['data'], two['data'], two['key']]).toEqual(['one', 'two', 'mine']);
+  first.send({ type: 'ok', id: one['id'], room: 'lobby', epoch: 'e.1', seq: 1 }, message(1));
+  expect(await receipts[0]).toEqual({ epoch: 'e.1', seq: 1 });
+  first.socket.terminate();
+  receipts.push(room.publish('three'));
+  const second = await server.connection();
+  await second.next('hello');
+  await second.next('join');
+  const again = [await second.next('publish'), await second.next('publish')];
+  expect(again.map(({ data, key }) => [data, key === two['key']])).toEqual([
+    ['two', true],
+    ['three', false],
+  ]);
+  second.send(
+    { type: 'ok', id: again[0]?.['id'], room: 'lobby', epoch: 'e.1', seq: 2, duplicate: true },
+    { type: 'ok', id: again[1]?.['id'], room: 'lobby', epoch: 'e.1', seq: 3 },
+  );
+  expect(await receipts[1]).toEqual({ epoch: 'e.1', seq: 2, duplicate: true });
+  expect(await receipts[2]).toEqual({ epoch: 'e.1', seq: 3 });
+});
+
+test('a receipt that an epoch made void is published again with its key, and that is told; others are not', async () => {
+  const { client, first } = await scripted();
+  const room = client.join('lobby');
+  const told: unknown[] = [];
+  room.on('republished', (event) => told.push(event));
+  const receipts = Promise.all([room.publish('kept'), room.publish('lost')]);
+  await first.welcome();
+  await first.joined();
+  const [kept, lost] = [await first.next('publish'), await first.next('publish')];
+  first.send(
+    { type: 'ok', id: kept['id'], room: 'lobby', epoch: 'e.1', seq: 1 },
+    { type: 'ok', id: lost['id'], room: 'lobby', epoch: 'e.1', seq: 2 },
+    message(1),
+    { type: 'epoch', room: 'lobby', epoch: 'e.2', seq: 1 },
+  );
+  const again = await first.next('publish');
+  expect(again).toMatchObject({ data: 'lost', key: lost['key'] });
+  first.send(
+    { type: 'ok', id: again['id'], room: 'lobby', epoch: 'e.2', seq: 2 },
+    message(2, { key: lost['key'] }),
+  );
+  await expect
+    .poll(() => told)
+    .toEqual([{ key: lost['key'], lost: { epoch: 'e.1', seq: 2 }, position: { epoch: 'e.2', seq: 2 } }]);
+  expect((await receipts).map(({ seq }) => seq)).toEqual([1, 2]);
+  expect(room.position).toEqual({ epoch: 'e.2', seq: 2 });
+});
+
+test('a message that a failover made appear twice is handed on once; the same key much later is a new one', async () => {
+  const { client, first } = await scripted();
+  const seen: unknown[] = [];
+  client.join('lobby').on('message', ({ seq, epoch }) => seen.push(`${epoch} ${seq}`));
+  const from = { user: 'bob', connection: 'c' };
+  await first.welcome();
+  await first.joined(
+    {},
+    message(1, { key: 'k', from }),
+    { type: 'reset', room: 'lobby', epoch: 'e.2', seq: 0, reason: 'diverged' },
+    message(1, { key: 'k', from }),
+    message(2, { key: 'k', from: { user: 'eve', connection: 'd' } }),
+    message(3, { key: 'k', from, ts: 200_000 }),
+  );
+  await expect.poll(() => seen).toEqual(['e.1 1', 'e.2 2', 'e.2 3']);
+});
+
+test('refused for the moment is tried again, refused for good rejects with the words of the server', async () => {
+  const { client, first } = await scripted();
+  const room = client.join('lobby');
+  await first.welcome();
+  await first.joined();
+  const [first_, second_] = [room.publish(1), room.publish(2)];
+  const refusedForGood = expect(second_).rejects.toMatchObject({
+    code: 'forbidden',
+    message: 'no',
+    retryable: false,
+  });
+  const [one, two] = [await first.next('publish'), await first.next('publish')];
+  first.send(
+    {
+      type: 'error',
+      id: one['id'],
+      code: 'rate_limited',
+      message: 'slow',
+      retryable: true,
+      retryAfterMs: 30,
+    },
+    { type: 'error', id: two['id'], code: 'forbidden', message: 'no', retryable: false },
+  );
+  await refusedForGood;
+  const again = await first.next('publish');
+  expect(again).toMatchObject({ data: 1, key: one['key'] });
+  first.send({ type: 'ok', id: again['id'], room: 'lobby', epoch: 'e.1', seq: 1 });
+  expect(await first_).toMatchObject({ seq: 1 });
+});
+
+test('while Redis is down publishes wait, and leave as soon as it is up', async () => {
+  const { client, first } = await scripted();
+  const room = client.join('lobby');
+  await first.welcome();
+  await first.joined();
+  await room.joined;
+  first.send({ type: 'status', redis: 'down' });
+  await expect.poll(() => client.redis).toBe('down');
+  const receipt = room.publish('later');
+  first.send({ type: 'status', redis: 'up' });
+  const publish = await first.next('publish');
+  first.send({ type: 'ok', id: publish['id'], room: 'lobby', epoch: 'e.1', seq: 1 });
+  expect(await receipt).toMatchObject({ seq: 1 });
+});
+
+test('a join put off is tried again, and what was published behind it follows; one refused for good is told', async () => {
+  const { client, first } = await scripted();
+  const errors: string[] = [];
+  client.on('error', ({ code }) => errors.push(code));
+  const room = client.join('lobby');
+  const receipt = room.publish(1);
+  await first.welcome();
+  const [join, publish] = [await first.next('join'), await first.next('publish')];
+  first.send(
+    { type: 'error', id: join['id'], code: 'unavailable', message: 'x', retryable: true },
+    { type: 'error', id: publish['id'], code: 'not_joined', message: 'x', retryable: false },
+  );
+  await first.joined();
+  const again = await first.next('publish');
+  expect(again['key']).toBe(publish['key']);
+  first.send({ type: 'ok', id: again['id'], room: 'lobby', epoch: 'e.1', seq: 1 });
+  await receipt;
+  const other = client.join('secret');
+  const refused = await first.next('join');
+  first.send({ type: 'error', id: refused['id'], code: 'forbidden', message: 'not you', retryable: false });
+  await expect(other.joined).rejects.toMatchObject({ code: 'forbidden' });
+  expect([other.status, errors]).toEqual(['left', ['forbidden']]);
+});
+
+test('state is told again with the next join, the last one wins, and who waited for it is told', async () => {
+  const { server, client, first } = await scripted();
+  const room = client.join('lobby', { state: { mood: 'new' } });
+  await first.welcome();
+  expect(await first.joined()).toMatchObject({ state: { mood: 'new' } });
+  await room.joined;
+  const told = Promise.all([room.setState({ mood: 'ok' }), room.setState({ mood: 'fine' })]);
+  expect(await first.next('state')).toMatchObject({ state: { mood: 'ok' } });
+  first.socket.terminate();
+  const second = await server.connection();
+  await second.welcome();
+  expect(await second.joined({ recovered: true })).toMatchObject({ state: { mood: 'fine' } });
+  await told;
+});
+
+test('members follow the versions; a diff that does not fit is not guessed at but asked about, once', async () => {
+  const { client, first } = await scripted();
+  const room = client.join('lobby');
+  const changes: unknown[] = [];
+  room.on('presence', ({ count, joined, left, updated }) =>
+    changes.push([count, joined.map(({ user }) => user), left, updated.map(({ state }) => state)]),
+  );
+  const ann = { user: 'ann', state: {}, since: 1 };
+  const bob = { user: 'bob', state: {}, since: 2 };
+  await first.welcome();
+  await first.joined(
+    { version: 1, count: 1, members: [ann] },
+    { type: 'presence', room: 'lobby', version: 2, previous: 1, count: 2, joined: [bob] },
+    {
+      type: 'presence',
+      room: 'lobby',
+      version: 3,
+      previous: 2,
+      count: 1,
+      left: [{ user: 'ann', reason: 'node_lost' }],
+    },
+    { type: 'presence', room: 'lobby', version: 9, previous: 8, count: 1 },
+    { type: 'presence', room: 'lobby', version: 10, previous: 9, count: 1 },
+  );
+  const ask = await first.next('presence');
+  const happy = { ...bob, state: { mood: 'fine' } };
+  first.send({ type: 'ok', id: ask['id'], room: 'lobby', version: 10, count: 1, members: [happy] });
+  await expect
+    .poll(() => changes)
+    .toEqual([
+      [1, ['ann'], [], []],
+      [2, ['bob'], [], []],
+      [1, [], [{ user: 'ann', reason: 'node_lost' }], []],
+      [1, [], [], [{ mood: 'fine' }]],
+    ]);
+  expect([...room.members.keys()]).toEqual(['bob']);
+});

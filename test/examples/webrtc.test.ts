@@ -1,0 +1,89 @@
+/** The WebRTC example in a real Chromium: the node carries introductions, the browsers carry the words. */
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { browserForFile } from '../support/browser.ts';
+import { PROCESS_TEST_MS } from '../support/cli-process.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
+import { nodeForTest } from '../support/node-for-test.ts';
+import { TestClient } from '../support/test-client.ts';
+import { openExample } from './example-client.ts';
+
+vi.setConfig({ testTimeout: PROCESS_TEST_MS });
+
+const ROOM = 'call';
+const browser = browserForFile();
+
+it('two pages open a channel over signal and talk over it, also while the server is away', async () => {
+  const node = await nodeForTest({});
+  const proxy = await startFaultProxy(Number(new URL(node.url).port));
+  onTestFinished(() => proxy.close());
+  const url = `ws://127.0.0.1:${proxy.port}/ws`;
+  const watcher = await TestClient.hello(node.url);
+  await watcher.join(ROOM);
+
+  const anna = await openExample('webrtc.html', { url, room: ROOM, user: 'anna' }, browser);
+  const ben = await openExample('webrtc.html', { url, room: ROOM, user: 'ben' }, browser);
+  await Promise.all([anna.line('connected to 1'), ben.line('connected to 1')]);
+
+  // Nothing of this goes through the node, which is not even there.
+  proxy.setMode('cut');
+  await anna.type('hello');
+  await ben.line('anna: hello');
+  await ben.type('hello to you');
+  await anna.line('ben: hello to you');
+  expect(watcher.of('message')).toEqual([]);
+
+  // Back again they know each other still, and a third one finds both.
+  proxy.setMode('pass');
+  const cleo = await openExample('webrtc.html', { url, room: ROOM, user: 'cleo' }, browser);
+  await Promise.all([anna, ben, cleo].map((page) => page.line('connected to 2')));
+  await cleo.type('me too');
+  await Promise.all([anna.line('cleo: me too'), ben.line('cleo: me too')]);
+  for (const page of [anna, ben, cleo]) expect(await page.lines()).toContain('cleo: me too');
+  for (const page of [anna, ben, cleo])
+    expect((await page.lines()).filter((line) => line[0] === '*')).toEqual([]);
+});
+
+/** Keeps the connections of a page, and counts how often an own offer gave way to one that came. */
+const WATCH = `
+  window.rollbacks = 0;
+  window.connections = [];
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(configuration) {
+      super(configuration);
+      connections.push(this);
+    }
+    setRemoteDescription(description) {
+      if (description.type === 'offer' && this.signalingState === 'have-local-offer') rollbacks += 1;
+      return super.setRemoteDescription(description);
+    }
+  };`;
+const SETTLED = `connections[0].signalingState === 'stable' &&
+  ['connected', 'completed'].includes(connections[0].iceConnectionState)`;
+
+it('where both offer at once exactly one takes its offer back, and they go on talking', async () => {
+  const node = await nodeForTest({});
+  const proxy = await startFaultProxy(Number(new URL(node.url).port));
+  onTestFinished(() => proxy.close());
+  const url = `ws://127.0.0.1:${proxy.port}/ws`;
+  const anna = await openExample('webrtc.html', { url, room: ROOM, user: 'anna' }, browser, WATCH);
+  const ben = await openExample('webrtc.html', { url, room: ROOM, user: 'ben' }, browser, WATCH);
+  const pages = [anna, ben];
+  await Promise.all(pages.map((page) => page.line('connected to 1')));
+  await Promise.all(pages.map(({ page }) => page.waitForFunction(SETTLED)));
+  await Promise.all(pages.map(({ page }) => page.evaluate('rollbacks = 0')));
+
+  // Slow enough that each has offered before it hears of the other's offer.
+  proxy.setMode({ delayMs: 300 });
+  await Promise.all(pages.map(({ page }) => page.evaluate('connections[0].restartIce()')));
+  const rollbacks = async (): Promise<number[]> =>
+    Promise.all(pages.map(async ({ page }) => Number(await page.evaluate('rollbacks'))));
+  await expect
+    .poll(async () => (await rollbacks()).toSorted((a, b) => a - b), { timeout: 10_000 })
+    .toEqual([0, 1]);
+  await Promise.all(pages.map(({ page }) => page.waitForFunction(SETTLED)));
+  await anna.type('still here');
+  await ben.line('anna: still here');
+  await ben.type('so am I');
+  await anna.line('ben: so am I');
+  for (const page of pages) expect((await page.lines()).filter((line) => line[0] === '*')).toEqual([]);
+});
