@@ -115,7 +115,7 @@ describe('/health', () => {
 
 describe('a mistake is answered as JSON that says what would be right', () => {
   test.each([
-    ['GET', '/', 'there is no GET /; try /health'],
+    ['GET', '/metrics', 'there is no GET /metrics; try /health'],
     ['GET', '/healthz', 'there is no GET /healthz; try /health'],
     ['POST', '/live', 'there is no POST /live; try /health'],
     ['DELETE', '/ws', 'there is no DELETE /ws; try /health'],

@@ -7,9 +7,11 @@ import { some } from '../pattern.ts';
 import type { Peer } from '../peer.ts';
 import { drainRoom } from '../room-talk.ts';
 
-/** Connections to each address at first, and until two nodes were met: a proxy sends them where there are fewest. */
+/** Connections to each address at first; more of them, one at a time, until two nodes were met. */
 const EACH = 4;
-const EACH_MAX = 16;
+const EACH_MAX = 10;
+/** Between those: what went before may have made a proxy pass over one of the nodes for a while. */
+const RETRY_MS = 1000;
 /** Between the command and the first `closing`: the proxy has to notice first. */
 const NOTICE_MAX_MS = 15_000;
 /** All connections of a node are told in the same moment. */
@@ -33,6 +35,7 @@ export const drain: Check = {
     const nodes = new Set<string>();
     const enough = (at: number): boolean => at >= EACH * lab.urls.length && nodes.size > 1;
     for (let at = 0; at < EACH_MAX * lab.urls.length && !enough(at); at += 1) {
+      if (at >= EACH * lab.urls.length) await lab.sleep(RETRY_MS);
       const member = await lab.member(room, at, lab.user(), { presence: 'full' });
       members.push(member);
       nodes.add(member.peer.welcome.node);

@@ -139,7 +139,8 @@ const badFrames: Check = {
   },
 };
 
-const CONNECTIONS_MAX = 130;
+/** More than two nodes behind a proxy allow together by default. */
+const CONNECTIONS_MAX = 260;
 
 const connections: Check = {
   name: '4509: more connections of a user than allowed, closing first; the others stay',

@@ -5,6 +5,7 @@
 import type { Client } from '../../../client/api.ts';
 import { recall, remember } from './browser-storage.ts';
 import { Changes } from './changes.ts';
+import { failureText } from './failure.ts';
 import { Conversation } from './conversation.ts';
 import { DirectMessages, type Thread } from './direct-messages.ts';
 import type { Person } from './person.ts';
@@ -181,10 +182,7 @@ export class Chat {
   #tellState(): void {
     for (const { room } of this.#conversations.values()) {
       room.setState(this.me.state).catch((error: unknown) => {
-        this.recovery.write(
-          'bad',
-          `Your state was not taken: ${error instanceof Error ? error.message : String(error)}`,
-        );
+        this.recovery.write('bad', `Your state was not taken: ${failureText(error)}`);
       });
     }
   }

@@ -4,6 +4,7 @@
  */
 import type { Client, Reset, Room } from '../../../client/api.ts';
 import { Changes } from './changes.ts';
+import { failureText } from './failure.ts';
 import { Passing } from './passing.ts';
 import { readMessage, readSignal, type SignalData } from './payload.ts';
 import { type Person, readPerson } from './person.ts';
@@ -72,7 +73,7 @@ export class Conversation {
     if (!this.transcript.write(`key-${key}`, text, Date.now())) return false;
     this.changes.tell('transcript');
     this.room.publish({ text, name }, { key }).catch((error: unknown) => {
-      this.transcript.fail(`key-${key}`, error instanceof Error ? error.message : String(error));
+      this.transcript.fail(`key-${key}`, failureText(error));
       this.changes.tell('transcript');
     });
     return true;
@@ -107,7 +108,7 @@ export class Conversation {
         this.#settled = true;
         changes.tell('status', 'people');
       },
-      (error: unknown) => this.#close(error instanceof Error ? error.message : String(error)),
+      (error: unknown) => this.#close(failureText(error)),
     );
     this.#ends.push(
       room.on('message', (message) => {

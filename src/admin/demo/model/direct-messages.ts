@@ -5,6 +5,7 @@
  */
 import type { Client } from '../../../client/api.ts';
 import { Changes } from './changes.ts';
+import { failureText } from './failure.ts';
 import { readMessage } from './payload.ts';
 import type { Me } from './profile.ts';
 import { Transcript } from './transcript.ts';
@@ -103,7 +104,7 @@ export class DirectMessages {
         this.changes.tell('transcript');
       },
       (error: unknown) => {
-        transcript.fail(`key-${key}`, error instanceof Error ? error.message : String(error));
+        transcript.fail(`key-${key}`, failureText(error));
         this.changes.tell('transcript');
       },
     );

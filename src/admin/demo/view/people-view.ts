@@ -38,7 +38,7 @@ export function peopleView(chat: Chat): void {
     const more = count - Math.min(present.length, SHOWN_MAX);
     setText(part('people-more'), moreText(more, present.length > 0));
     setText(part('people-count'), String(count));
-    setText(part('people-title'), titleOf(conversation ? count : undefined, present.length > 0));
+    setText(part('people-title'), titleOf(chat, conversation ? count : undefined, present.length > 0));
     const sharing = present.filter((person) => person.sharing).slice(0, SHARES_SHOWN_MAX);
     part('shares').hidden = sharing.length === 0;
     shares.show(sharing);
@@ -48,7 +48,9 @@ export function peopleView(chat: Chat): void {
   chat.me.changes.on('profile', draw);
 }
 
-function titleOf(count: number | undefined, here: boolean): string {
+function titleOf(chat: Chat, count: number | undefined, here: boolean): string {
+  // Without a connection nobody knows; what is shown is how it was.
+  if (chat.client.state !== 'connected') return 'Last known';
   if (count !== undefined) return `Here now · ${count}`;
   return here ? 'Here now' : 'Not here now';
 }
@@ -91,7 +93,8 @@ function personRow(chat: Chat, { user, name, away }: Person): HTMLElement {
 function updatePerson(chat: Chat, element: HTMLElement, person: Person): void {
   const sign = element.querySelector<HTMLElement>('.avatar');
   if (sign) {
-    sign.dataset['presence'] = person.away ? 'away' : 'here';
+    if (chat.client.state === 'connected') sign.dataset['presence'] = person.away ? 'away' : 'here';
+    else delete sign.dataset['presence'];
     setText(sign, avatar(person).textContent ?? '');
   }
   const me = person.user === chat.me.profile.user;
@@ -101,7 +104,7 @@ function updatePerson(chat: Chat, element: HTMLElement, person: Person): void {
   if (note) {
     const typing = chat.conversation?.typing.entries.has(person.user) === true;
     note.classList.toggle('busy', typing || person.sharing);
-    setText(note, noteOf(person, typing));
+    setText(note, chat.client.state === 'connected' ? noteOf(person, typing) : 'not connected');
   }
   const write = element.querySelector<HTMLElement>('.row-action');
   if (write) {

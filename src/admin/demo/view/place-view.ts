@@ -19,7 +19,7 @@ export function placeView(chat: Chat, arrived: () => void): (place: Place) => vo
     part('share-link').hidden = place.kind !== 'room';
     document.title = `${part('title').textContent} · roomcast`;
   };
-  for (const topic of ['place', 'people'] as const) chat.changes.on(topic, showTitle);
+  for (const topic of ['place', 'people', 'link'] as const) chat.changes.on(topic, showTitle);
   addEventListener('hashchange', follow);
   addEventListener('visibilitychange', () => chat.seen());
   part('share-link').addEventListener('click', () => void share(chat));
@@ -34,6 +34,7 @@ export function placeView(chat: Chat, arrived: () => void): (place: Place) => vo
 
 function subtitle(chat: Chat): string {
   if (chat.place.kind === 'direct') return 'Direct message, kept in the inbox until it is read';
+  if (chat.client.state !== 'connected') return 'not connected';
   const count = chat.conversation?.room.count ?? 0;
   if (count === 0) return 'joining…';
   return count === 1 ? 'You are alone here' : `${count} people here`;
