@@ -58,8 +58,9 @@ const SLICE_MEMBERS = 2000;
  * shares one write. Small rooms never rest, they would wait and share nothing.
  */
 const REST_FROM_MS = 1;
-/** How long, of the time it took. */
-const REST_SHARE = 1.5;
+/** How long, of the time it took: longer where several frames came together, for then more will. */
+const REST_SHARE = 1;
+const REST_SHARE_BUSY = 1.5;
 /** The latency that sharing may cost. */
 const REST_MS_MAX = 12;
 
@@ -141,7 +142,7 @@ export class FanOut {
     }
     const startedMs = this.#clock.now();
     this.#write(queued, members);
-    this.#rest(room, this.#clock.now() - startedMs);
+    this.#rest(room, queued, this.#clock.now() - startedMs);
   }
 
   #writeSlice(room: string, sliced: Sliced, membersMax: number): void {
@@ -156,13 +157,14 @@ export class FanOut {
     sliced.tookMs += this.#clock.now() - startedMs;
     if (sliced.next < sliced.members.length) return;
     this.#sliced.delete(room);
-    this.#rest(room, sliced.tookMs);
+    this.#rest(room, sliced.queued, sliced.tookMs);
   }
 
-  #rest(room: string, tookMs: number): void {
+  #rest(room: string, written: readonly Queued[], tookMs: number): void {
     if (tookMs < REST_FROM_MS || this.#resting.has(room)) return;
     this.#resting.add(room);
-    this.#clock.after(Math.min(tookMs * REST_SHARE, REST_MS_MAX), () => {
+    const share = written.length > 1 ? REST_SHARE_BUSY : REST_SHARE;
+    this.#clock.after(Math.min(tookMs * share, REST_MS_MAX), () => {
       this.#resting.delete(room);
       if (this.#rooms.has(room)) this.#schedule();
     });
