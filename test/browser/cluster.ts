@@ -1,13 +1,13 @@
 /** Two real nodes, a Redis of their own and HAProxy before them, for the tests of one file. */
 import { afterAll } from 'vitest';
+import { type Haproxy, startHaproxy } from '../support/haproxy.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { type RedisServer, startRedis } from '../support/redis-server.ts';
-import { type Balancer, startBalancer } from './balancer.ts';
 
 export interface Cluster {
   readonly redis: RedisServer;
   readonly nodes: readonly [NodeProcess, NodeProcess];
-  readonly balancer: Balancer;
+  readonly balancer: Haproxy;
 }
 
 /** Quick to find a dead Redis and to tell presence: the tests wait for both. */
@@ -34,7 +34,7 @@ export function clusterForFile(): () => Promise<Cluster> {
       return process.ready();
     };
     const nodes = await Promise.all([node('node-a'), node('node-b')]);
-    const balancer = await startBalancer(nodes);
+    const balancer = await startHaproxy(nodes[0].port, nodes[1].port);
     stops.push(() => balancer.stop());
     return { redis, nodes, balancer };
   };

@@ -1,8 +1,7 @@
-/** Messages for one person: kept while they are away, unread until they look, and hidden where a server has no inboxes. */
+/** Messages for one person: kept while they are away, and unread until they look. */
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { browserForFile } from '../support/browser.ts';
 import { NodeProcess } from '../support/node-process.ts';
-import { TestClient } from '../support/test-client.ts';
 import { DemoPage, eventually } from './demo-page.ts';
 
 // A browser and two nodes start within the first test, on a machine that may be busy.
@@ -10,32 +9,22 @@ vi.setConfig({ testTimeout: 90_000 });
 
 const browser = browserForFile();
 
-/** A node, and whether it serves inboxes. */
-async function oneNode(): Promise<{ http: string; inboxes: boolean }> {
+async function oneNode(): Promise<NodeProcess> {
   const node = await NodeProcess.start({ NODE_NAME: 'node-a', REDIS_MODE: 'off' });
   onTestFinished(async () => {
     await node.kill('SIGKILL');
   });
-  const asker = await TestClient.open(node.url);
-  asker.send({ type: 'hello', id: 1, user: 'asker', inbox: true });
-  const answer = await asker.find((frame) => frame.type === 'joined' || frame.type === 'error');
-  asker.socket.close();
-  return { http: node.http, inboxes: answer.type === 'joined' };
+  return node;
 }
 
 test('a direct message reaches the other alone, is counted until it is looked at, and is answered', async () => {
-  const { http, inboxes } = await oneNode();
+  const { http } = await oneNode();
   const [ann, bob] = await Promise.all([
     DemoPage.person(await browser(), http, { name: 'Ann' }),
     DemoPage.person(await browser(), http, { name: 'Bob' }),
   ]);
   await ann.person('Bob').waitFor();
   const write = ann.page.getByRole('link', { name: 'Message to Bob' });
-  if (!inboxes) {
-    await ann.connected();
-    expect(await write.isVisible()).toBe(false);
-    return;
-  }
   await ann.person('Bob').hover();
   await write.click();
   await ann.page.getByRole('heading', { name: 'Bob', level: 1 }).waitFor();
@@ -59,8 +48,7 @@ test('a direct message reaches the other alone, is counted until it is looked at
 });
 
 test('a direct message waits for somebody who is away, until it was read', async () => {
-  const { http, inboxes } = await oneNode();
-  if (!inboxes) return;
+  const { http } = await oneNode();
   const bob = await DemoPage.person(await browser(), http, { name: 'Bob' });
   const ann = await DemoPage.person(await browser(), http, { name: 'Ann' });
   await ann.person('Bob').hover();

@@ -1,13 +1,11 @@
 /** The SDK in front of a cluster: a node dies in the middle of a stream, and nobody is told anything but good news. */
 import { expect, onTestFinished, test } from 'vitest';
-import { startBalancer } from '../browser/balancer.ts';
+import { startHaproxy } from '../support/haproxy.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { nodeForTest } from '../support/node-for-test.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { clientForTest } from './scripted-client.ts';
 import { Witness } from './witness.ts';
-
-const portOf = ({ url }: { url: string }): number => Number(new URL(url).port);
 
 async function twoNodes() {
   const redis = await startRedis();
@@ -22,7 +20,7 @@ async function twoNodes() {
 
 test('kill -9 under a stream: both go on at the other node, all acknowledged once, all delivered once', async () => {
   const { doomed, other } = await twoNodes();
-  const proxy = await startFaultProxy(portOf(doomed));
+  const proxy = await startFaultProxy(doomed.port);
   onTestFinished(() => proxy.close());
   const url = `ws://127.0.0.1:${proxy.port}/ws`;
   const writer = clientForTest(url, { user: 'writer' });
@@ -35,7 +33,7 @@ test('kill -9 under a stream: both go on at the other node, all acknowledged onc
   const streaming = witness.stream(() => enough, 5);
   await expect.poll(() => witness.seen.length, { timeout: 10_000 }).toBeGreaterThan(50);
   await doomed.kill('SIGKILL');
-  proxy.setTarget(portOf(other));
+  proxy.setTarget(other.port);
   await expect.poll(() => reader.welcome?.node, { timeout: 10_000 }).toBe('other');
   await expect.poll(() => writer.welcome?.node, { timeout: 10_000 }).toBe('other');
   const before = witness.seen.length;
@@ -48,9 +46,9 @@ test('kill -9 under a stream: both go on at the other node, all acknowledged onc
 
 test('through HAProxy, one of two nodes killed: the balancer sends everybody to the other, nothing is missing', async () => {
   const { doomed, other } = await twoNodes();
-  const balancer = await startBalancer([doomed, other]);
+  const balancer = await startHaproxy(doomed.port, other.port);
   onTestFinished(() => balancer.stop());
-  const url = `${balancer.http.replace('http', 'ws')}/ws`;
+  const { url } = balancer;
   // leastconn spreads them: each node has one of these.
   const writer = clientForTest(url, { user: 'writer' });
   await writer.join('room').joined;

@@ -35,7 +35,7 @@ test('directly, by the command', { timeout: WHOLE_SUITE_MS }, async () => {
 
 test('behind HAProxy', { timeout: WHOLE_SUITE_MS }, async () => {
   const node = await nodeForTest({ ...SHORT, REDIS_MODE: 'off', TRUSTED_PROXIES: '127.0.0.1' });
-  const proxy = await startHaproxy(Number(new URL(node.http).port));
+  const proxy = await startHaproxy(node.port);
   try {
     const drain = async () => void node.child.kill('SIGTERM');
     await expectConformance({ urls: [proxy.url], hooks: { drain }, skipped: ONE_NODE });

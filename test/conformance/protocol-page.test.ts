@@ -75,9 +75,18 @@ describe('the worked sessions', () => {
     const own = drains ? await twoNodes('drained:') : nodes;
     await play(`s${Number.parseInt(title, 10)}`, lines, own);
     if (drains) await endNodes(own);
-    else await Promise.all(nodes.map((node) => node.ready()));
+    else await Promise.all(nodes.map(takesJoins));
   });
 });
+
+/** Asked by a join: just after Redis was restarted a node may not know yet that it lost it, and say it is ready. */
+async function takesJoins(node: NodeProcess): Promise<void> {
+  const client = await TestClient.hello(node.url);
+  await expect
+    .poll(async () => (await client.join('probe')).type, { timeout: 10_000, interval: 100 })
+    .toBe('joined');
+  await client.drop();
+}
 
 async function endNodes(nodes: readonly NodeProcess[]): Promise<void> {
   await Promise.all(nodes.map((node) => node.kill('SIGKILL')));

@@ -99,7 +99,7 @@ describe.each(LANGUAGES)('the chat in %s', (language) => {
     const second = await nodeForTest({});
     const later = await TestClient.hello(second.url);
     await later.join(ROOM);
-    proxy.setTarget(Number(new URL(second.url).port));
+    proxy.setTarget(second.port);
     await ben.line('* joined: lost');
     await later.publish(ROOM, 'two');
     await ben.line('"two"');

@@ -14,7 +14,7 @@ const browser = browserForFile();
 
 it('two pages open a channel over signal and talk over it, also while the server is away', async () => {
   const node = await nodeForTest({});
-  const proxy = await startFaultProxy(Number(new URL(node.url).port));
+  const proxy = await startFaultProxy(node.port);
   onTestFinished(() => proxy.close());
   const url = `ws://127.0.0.1:${proxy.port}/ws`;
   const watcher = await TestClient.hello(node.url);
@@ -62,7 +62,7 @@ const SETTLED = `connections[0].signalingState === 'stable' &&
 
 it('where both offer at once exactly one takes its offer back, and they go on talking', async () => {
   const node = await nodeForTest({});
-  const proxy = await startFaultProxy(Number(new URL(node.url).port));
+  const proxy = await startFaultProxy(node.port);
   onTestFinished(() => proxy.close());
   const url = `ws://127.0.0.1:${proxy.port}/ws`;
   const anna = await openExample('webrtc.html', { url, room: ROOM, user: 'anna' }, browser, WATCH);

@@ -107,9 +107,10 @@ test('readers that fall behind what is kept are told so; the node holds no more 
   await flood(6010, [...stopped, ...reading]);
   for (const client of stopped) {
     expect(client.violations).toEqual([]);
-    const [reset, ...more] = client.of('reset');
-    expect(more).toEqual([]);
-    expect(reset).toMatchObject({ reason: 'trimmed' });
+    // Whenever the kernel takes some of what waits, the reader is told where it is by then.
+    const resets = client.of('reset');
+    expect(new Set(resets.map(({ reason }) => reason))).toEqual(new Set(['trimmed']));
+    const reset = resets.at(-1);
     // Nothing that was kept is skipped behind the break.
     expect(numbers(client).filter((n) => n > (reset?.['seq'] as number))).toEqual(
       range((reset?.['seq'] as number) + 1, 6010),

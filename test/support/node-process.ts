@@ -45,6 +45,10 @@ export class NodeProcess {
     return node;
   }
 
+  get port(): number {
+    return this.#port;
+  }
+
   get url(): string {
     return `ws://127.0.0.1:${this.#port}/ws`;
   }
