@@ -1,5 +1,5 @@
 /**
- * A chat example as a person uses it, whatever it is written in: type a line, see lines. The terminal
+ * An example as a person uses it, whatever it is written in: type a line, see lines. The terminal
  * ones are processes, the page is a tab of a real Chromium; the tests are the same for all of them.
  */
 import { dirname } from 'node:path';
@@ -34,17 +34,18 @@ export async function startExample(
   language: Language,
   who: Who,
   browser: () => Promise<Browser>,
+  name: 'chat' | 'short' = 'chat',
 ): Promise<ExampleClient> {
-  if (language === 'browser') return openExample('chat.html', who, browser);
+  if (language === 'browser') return openExample(`${name}.html`, who, browser);
   const words = [who.url, who.room, who.user];
   switch (language) {
     case 'node':
-      return terminal(process.execPath, ['examples/chat.mjs', ...words]);
+      return terminal(process.execPath, [`examples/${name}.mjs`, ...words]);
     case 'python':
-      return terminal(program('python3'), ['examples/chat.py', ...words]);
+      return terminal(program('python3'), [`examples/${name}.py`, ...words]);
     case 'bash': {
       const folders = [`${ROOT}/node_modules/.bin`, dirname(program('jq')), process.env['PATH']];
-      return terminal('bash', ['examples/chat.sh', ...words], { PATH: folders.join(':') });
+      return terminal('bash', [`examples/${name}.sh`, ...words], { PATH: folders.join(':') });
     }
   }
 }
