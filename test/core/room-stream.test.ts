@@ -315,6 +315,22 @@ describe('the ring of a stream', () => {
     expect(stream.ring.after({ epoch: 't2', seq: 11 })?.map((kept) => kept.seq)).toEqual([12]);
   });
 
+  it('takes what was read for a joiner, up to the cursor, and nothing that would leave a hole or is of another epoch', () => {
+    const { stream } = live();
+    const kept = () => stream.ring.after({ epoch: 't1', seq: 6 })?.map(({ seq }) => seq);
+    stream.backfill('t1', entries(5, 9));
+    stream.backfill('t2', entries(5, 10));
+    stream.backfill('t1', []);
+    expect(stream.ring.length).toBe(0);
+    stream.backfill('t1', entries(7, 12));
+    expect(kept()).toEqual([7, 8, 9, 10]);
+    stream.heard('t1', entry(11));
+    expect(kept()).toEqual([7, 8, 9, 10, 11]);
+    stream.suspect();
+    stream.backfill('t1', entries(1, 6));
+    expect(stream.ring.length).toBe(5);
+  });
+
   it('can be dropped at any time without harm', () => {
     const { stream, told } = live();
     stream.heard('t1', entry(11));
