@@ -9,13 +9,24 @@
  */
 type Task = () => Promise<void> | undefined;
 
+interface Waiting {
+  readonly kind: 'publish' | 'other';
+  readonly task: Task;
+}
+
 interface Line {
   /** Publishes under way; anything else waits for them. */
   publishing: number;
   /** A join, leave or read is under way. */
   busy: boolean;
-  waiting: { kind: 'publish' | 'other'; task: Task }[];
+  /** Kept when nothing is under way: who published here will again, and who only joined costs nothing. */
+  hasPublished: boolean;
+  /** Made when something has to wait for the first time. */
+  waiting: Waiting[] | undefined;
 }
+
+/** Lines without anything under way that a connection keeps: enough for who publishes steadily in a few rooms. */
+const IDLE_LINES_MAX = 8;
 
 export class RoomQueue {
   /** Made when something is under way for the first time: most connections only listen. */
@@ -27,7 +38,8 @@ export class RoomQueue {
   /** Runs `task` now, or after the frames it must wait for. Tasks never throw and never reject: they answer the client themselves. */
   run(room: string, kind: 'publish' | 'other', task: Task): void {
     const line = this.#lines?.get(room);
-    if (line && (line.waiting.length > 0 || line.busy || (kind === 'other' && line.publishing > 0))) {
+    if (line && (line.waiting || line.busy || (kind === 'other' && line.publishing > 0))) {
+      line.waiting ??= [];
       line.waiting.push({ kind, task });
       this.waiting += 1;
       return;
@@ -39,24 +51,34 @@ export class RoomQueue {
     const done = task();
     if (!done) return;
     this.#lines ??= new Map();
-    const line = this.#lines.get(room) ?? { publishing: 0, busy: false, waiting: [] };
-    this.#lines.set(room, line);
-    if (kind === 'publish') line.publishing += 1;
-    else line.busy = true;
-    void done.finally(() => {
-      if (kind === 'publish') line.publishing -= 1;
-      else line.busy = false;
-      this.#next(room, line);
+    let line = this.#lines.get(room);
+    if (!line) {
+      line = { publishing: 0, busy: false, hasPublished: false, waiting: undefined };
+      this.#lines.set(room, line);
+    }
+    const underWay = line;
+    if (kind === 'publish') {
+      underWay.publishing += 1;
+      underWay.hasPublished = true;
+    } else underWay.busy = true;
+    void done.then(() => {
+      if (kind === 'publish') underWay.publishing -= 1;
+      else underWay.busy = false;
+      this.#next(room, underWay);
     });
   }
 
   #next(room: string, line: Line): void {
-    for (let head = line.waiting[0]; head; head = line.waiting[0]) {
+    for (let head = line.waiting?.[0]; head; head = line.waiting?.[0]) {
       if (line.busy || (head.kind === 'other' && line.publishing > 0)) return;
-      line.waiting.shift();
+      line.waiting?.shift();
+      if (line.waiting?.length === 0) line.waiting = undefined;
       this.waiting -= 1;
       this.#start(room, head.kind, head.task);
     }
-    if (!line.busy && line.publishing === 0) this.#lines?.delete(room);
+    if (line.busy || line.publishing > 0 || !this.#lines) return;
+    if (line.hasPublished && this.#lines.size <= IDLE_LINES_MAX) return;
+    this.#lines.delete(room);
+    if (this.#lines.size === 0) this.#lines = undefined;
   }
 }

@@ -9,13 +9,15 @@ import type { Redis } from 'ioredis';
 import type { Clock, Random, Timer } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Argument, Commands } from './commands.ts';
-import { Exchange, type ReplyEncoding } from './exchange.ts';
+import { Exchange } from './exchange.ts';
 import { Link } from './link.ts';
 import { batchOutcomes, isMissingScript, NOT_CONNECTED, valueOf, type Outcome } from './outcome.ts';
 import { createRedisTime, parseTime } from './redis-time.ts';
 import type { RedisTarget } from './redis-target.ts';
+import type { ReplyEncoding } from './request.ts';
 import { runIdOf } from './run-id.ts';
 import type { Script, ScriptName } from './scripts.ts';
+import { scriptHead, scriptWire } from './wire-text.ts';
 
 export interface CommandLinkSettings {
   readonly redisDeadlineMs: number;
@@ -32,12 +34,14 @@ export interface CommandLinkOptions {
 
 export interface ScriptCall {
   readonly keys: readonly string[];
-  readonly args: readonly Argument[];
+  readonly args: readonly string[];
 }
 
 const TIME_SAMPLE_MS = 1_000;
 /** A Redis that takes no writes for this long is no longer the one to talk to: connect again, resolve the name again. */
 export const TOPOLOGY_PATIENCE_MS = 3_000;
+const MULTI = '*1\r\n$5\r\nMULTI\r\n';
+const EXEC = '*1\r\n$4\r\nEXEC\r\n';
 /** SCRIPT FLUSH may hit again while a script is sent the second time; a storm of them is somebody's mistake. */
 const SCRIPT_TRIES_MAX = 4;
 
@@ -54,6 +58,7 @@ export class CommandLink implements Commands {
   /** On this connection: how many script calls were sent, and how many before each script was loaded again. */
   #scriptsSent = 0;
   #reloadedAfter = new Map<ScriptName, number>();
+  readonly #heads = new Map<ScriptName, string>();
 
   constructor(options: CommandLinkOptions) {
     this.#options = options;
@@ -95,11 +100,11 @@ export class CommandLink implements Commands {
     return String(this.#time.at(this.#options.clock.now() + ms) ?? 1);
   }
 
-  run(script: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  run(script: ScriptName, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     return this.#evaluate(script, { keys, args });
   }
 
-  runBuffers(script: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  runBuffers(script: ScriptName, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     return this.#evaluate(script, { keys, args }, 'buffer');
   }
 
@@ -113,18 +118,27 @@ export class CommandLink implements Commands {
    * later one succeed where an earlier one found no script. One outcome per call, in
    * order. Where the script is missing it is on its way again when this resolves.
    */
-  async sendBatch(name: ScriptName, calls: readonly ScriptCall[]): Promise<readonly Outcome[]> {
+  sendBatch(name: ScriptName, calls: readonly ScriptCall[]): Promise<readonly Outcome[]> {
     const exchange = this.#exchange;
-    if (!this.#usable || exchange?.accepts(calls.length + 2) !== true) return calls.map(() => NOT_CONNECTED);
-    const sending = calls.length > 1 ? [exchange.send('multi', [])] : [];
-    for (const call of calls) sending.push(this.#send(exchange, name, call));
-    if (calls.length > 1) sending.push(exchange.send('exec', []));
-    const sentAs = this.#scriptsSent;
-    const answers = await Promise.all(sending);
-    const outcomes = calls.length > 1 ? batchOutcomes(answers) : answers;
-    for (const outcome of outcomes) this.#judgeTopology(name, outcome);
-    if (outcomes.some(isMissingScript)) this.#reload(exchange, name, sentAs);
-    return outcomes;
+    if (!this.#usable || exchange?.accepts(calls.length + 2) !== true) {
+      return Promise.resolve(calls.map(() => NOT_CONNECTED));
+    }
+    const isTransaction = calls.length > 1;
+    const sentAs = this.#scriptsSent + calls.length;
+    return new Promise((resolve) => {
+      const answers: Outcome[] = [];
+      const answered = (outcome: Outcome): void => {
+        // Answers come in the order of the commands, and a lost link loses all that are left.
+        answers.push(outcome);
+        if (answers.length < calls.length + (isTransaction ? 2 : 0)) return;
+        const outcomes = isTransaction ? batchOutcomes(answers) : answers;
+        for (const one of outcomes) this.#judge(exchange, name, one, sentAs);
+        resolve(outcomes);
+      };
+      if (isTransaction) exchange.sendWire('multi', MULTI, answered);
+      for (const call of calls) this.#send(exchange, name, call, answered);
+      if (isTransaction) exchange.sendWire('exec', EXEC, answered);
+    });
   }
 
   /** Writes now what was sent in this turn. */
@@ -197,19 +211,39 @@ export class CommandLink implements Commands {
     for (let tries = 1; ; tries += 1) {
       const exchange = this.#exchange;
       if (!this.#usable || exchange === undefined) return valueOf(NOT_CONNECTED);
-      const sending = this.#send(exchange, name, call, encoding);
-      const sentAs = this.#scriptsSent;
-      const outcome = await sending;
-      this.#judgeTopology(name, outcome);
+      const sentAs = this.#scriptsSent + 1;
+      const outcome = await new Promise<Outcome>((resolve) => {
+        this.#send(exchange, name, call, resolve, encoding);
+      });
+      this.#judge(exchange, name, outcome, sentAs);
       if (!isMissingScript(outcome) || tries === SCRIPT_TRIES_MAX) return valueOf(outcome);
-      this.#reload(exchange, name, sentAs);
     }
   }
 
-  #send(exchange: Exchange, name: ScriptName, call: ScriptCall, encoding?: ReplyEncoding): Promise<Outcome> {
+  #send(
+    exchange: Exchange,
+    name: ScriptName,
+    call: ScriptCall,
+    settle: (outcome: Outcome) => void,
+    encoding?: ReplyEncoding,
+  ): void {
     this.#scriptsSent += 1;
-    const { sha1 } = this.#script(name);
-    return exchange.send('evalsha', [sha1, String(call.keys.length), ...call.keys, ...call.args], encoding);
+    exchange.sendWire('evalsha', scriptWire(this.#head(name), call.keys, call.args), settle, encoding);
+  }
+
+  #head(name: ScriptName): string {
+    let head = this.#heads.get(name);
+    if (head === undefined) {
+      head = scriptHead(this.#script(name).sha1);
+      this.#heads.set(name, head);
+    }
+    return head;
+  }
+
+  /** What an outcome says of the script and of the Redis at the other end, whoever asked. */
+  #judge(exchange: Exchange, name: ScriptName, outcome: Outcome, sentAs: number): void {
+    if (isMissingScript(outcome)) this.#reload(exchange, name, sentAs);
+    else this.#judgeTopology(name, outcome);
   }
 
   /**
@@ -224,10 +258,12 @@ export class CommandLink implements Commands {
   }
 
   #judgeTopology(name: ScriptName, outcome: Outcome): void {
-    const nowMs = this.#options.clock.now();
     if (outcome.kind === 'reply') {
-      if (!readsOnly(this.#script(name))) this.#refusesWritesSinceMs = undefined;
+      if (this.#refusesWritesSinceMs !== undefined && !readsOnly(this.#script(name))) {
+        this.#refusesWritesSinceMs = undefined;
+      }
     } else if (outcome.kind === 'error' && outcome.verdict === 'topology') {
+      const nowMs = this.#options.clock.now();
       this.#refusesWritesSinceMs ??= nowMs;
       if (nowMs - this.#refusesWritesSinceMs >= TOPOLOGY_PATIENCE_MS) this.#link.replace(outcome.message);
     }

@@ -27,10 +27,10 @@ export interface Commands {
    * not applied) or `unknown_outcome`. Strings in the reply are UTF-8. Calls of
    * one turn share one write to the socket.
    */
-  run(script: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
+  run(script: ScriptName, keys: readonly string[], args: readonly string[]): Promise<unknown>;
 
   /** As `run`, with every string of the reply as a Buffer. */
-  runBuffers(script: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
+  runBuffers(script: ScriptName, keys: readonly string[], args: readonly string[]): Promise<unknown>;
 
   /** One plain command. Same errors as `run`; strings in the reply are UTF-8. */
   call(command: string, ...args: Argument[]): Promise<unknown>;

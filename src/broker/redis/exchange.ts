@@ -6,10 +6,13 @@
  * the whole connection, because nothing behind it can be trusted either.
  * It does not retry and does not know what a command means.
  */
-import { Command, type Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import type { Clock, Timer } from '../../core/clock.ts';
+import { Fifo } from '../../core/fifo.ts';
 import type { Argument } from './commands.ts';
-import { failedOutcome, type Outcome } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
+import { type ReplyEncoding, Request } from './request.ts';
+import { commandWire } from './wire-text.ts';
 
 export interface ExchangeOptions {
   readonly connection: Redis;
@@ -19,24 +22,18 @@ export interface ExchangeOptions {
   readonly silent: () => void;
 }
 
-/** How strings inside a reply are given: text, or bytes that must not be decoded. */
-export type ReplyEncoding = 'utf8' | 'buffer';
-
 /** Commands without an answer yet. At 10,000 a second this is ten seconds of silence: more is refused, not hoarded. */
 export const IN_FLIGHT_MAX = 100_000;
 
-interface Waiting {
-  readonly sentMs: number;
-  readonly settle: (outcome: Outcome) => void;
-}
+const NO_ARGUMENTS: readonly Argument[] = [];
 
 export class Exchange {
   readonly #connection: Redis;
   readonly #clock: Clock;
   readonly #deadlineMs: number;
   readonly #silent: () => void;
-  /** In the order of sending, so the first one is always the next to expire. */
-  readonly #waiting = new Set<Waiting>();
+  /** In the order of sending, which is that of the answers: the first one is always the next to expire. */
+  readonly #waiting = new Fifo<Request>();
   /** One timer for all: it follows the oldest command. */
   #watch: Timer | undefined;
   #corked = false;
@@ -51,34 +48,19 @@ export class Exchange {
 
   /** Never rejects. Commands sent in one turn leave in one write. */
   send(name: string, args: readonly Argument[], encoding: ReplyEncoding = 'utf8'): Promise<Outcome> {
-    if (
-      this.#ended !== undefined ||
-      this.#connection.status !== 'ready' ||
-      !this.#connection.stream.writable
-    ) {
-      return Promise.resolve({ kind: 'not_sent', message: this.#ended ?? 'the connection is closing' });
-    }
-    if (!this.accepts(1)) {
-      const message = `${IN_FLIGHT_MAX} commands are in flight`;
-      return Promise.resolve({ kind: 'error', verdict: 'refused', message });
-    }
-    this.#cork();
     return new Promise((resolve) => {
-      const entry: Waiting = {
-        sentMs: this.#clock.now(),
-        settle: (outcome) => {
-          if (this.#waiting.delete(entry)) resolve(outcome);
-        },
-      };
-      this.#waiting.add(entry);
-      if (this.#watch === undefined) this.#watchFor(this.#deadlineMs);
-      const options = encoding === 'utf8' ? { replyEncoding: 'utf8' as const } : { replyEncoding: null };
-      const answer = this.#connection.sendCommand(new Command(name, [...args], options)) as Promise<unknown>;
-      answer.then(
-        (value) => entry.settle({ kind: 'reply', value }),
-        (error: unknown) => entry.settle(failedOutcome(error)),
-      );
+      this.#send(name, args, commandWire(name, args), encoding, resolve);
     });
+  }
+
+  /** As `send`, for a command that is RESP already, with the outcome told by a call, perhaps before this returns. */
+  sendWire(
+    name: string,
+    wire: string,
+    settle: (outcome: Outcome) => void,
+    encoding: ReplyEncoding = 'utf8',
+  ): void {
+    this.#send(name, NO_ARGUMENTS, wire, encoding, settle);
   }
 
   /** Whether `count` more commands fit: asked before a MULTI, which must not be sent without its EXEC. */
@@ -97,7 +79,39 @@ export class Exchange {
   end(reason: string): void {
     this.#ended ??= reason;
     this.#watch?.cancel();
-    for (const entry of this.#waiting) entry.settle({ kind: 'lost', message: reason });
+    const lost: Outcome = { kind: 'lost', message: reason };
+    for (let request = this.#waiting.shift(); request; request = this.#waiting.shift()) request.settle(lost);
+  }
+
+  #send(
+    name: string,
+    args: readonly Argument[],
+    wire: string | Buffer,
+    encoding: ReplyEncoding,
+    settle: (outcome: Outcome) => void,
+  ): void {
+    const connection = this.#connection;
+    if (this.#ended !== undefined || connection.status !== 'ready' || !connection.stream.writable) {
+      settle({ kind: 'not_sent', message: this.#ended ?? 'the connection is closing' });
+      return;
+    }
+    if (!this.accepts(1)) {
+      settle({ kind: 'error', verdict: 'refused', message: `${IN_FLIGHT_MAX} commands are in flight` });
+      return;
+    }
+    this.#cork();
+    const request = new Request(name, args, wire, encoding, this.#clock.now(), (outcome) => {
+      this.#forgetSettled();
+      settle(outcome);
+    });
+    this.#waiting.push(request);
+    if (this.#watch === undefined) this.#watchFor(this.#deadlineMs);
+    // What it returns is the promise of a Command of its own, which a request has not got.
+    void connection.sendCommand(request.asCommand);
+  }
+
+  #forgetSettled(): void {
+    while (this.#waiting.peek()?.settled) this.#waiting.shift();
   }
 
   #cork(): void {
@@ -116,7 +130,7 @@ export class Exchange {
 
   #judgeOldest(): void {
     this.#watch = undefined;
-    const [oldest] = this.#waiting;
+    const oldest = this.#waiting.peek();
     if (oldest === undefined || this.#ended !== undefined) return;
     const leftMs = oldest.sentMs + this.#deadlineMs - this.#clock.now();
     if (leftMs > 0) this.#watchFor(leftMs);

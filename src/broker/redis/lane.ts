@@ -83,6 +83,14 @@ export class Lane<Publish extends Pending, Applied> {
 
   /** The answers to the batch that is out, one for each of its publishes. What stays is sent again by the next `take`. */
   answered(answers: readonly Answer<Applied>[]): Settlement<Publish, Applied>[] {
+    const [place] = this.#places;
+    const [answer] = answers;
+    // Nearly always one was out, was applied, and nothing waits behind it.
+    if (this.#places.length === 1 && place?.settled === false && answer?.kind === 'applied') {
+      this.#places.length = 0;
+      this.#out = 0;
+      return [{ publish: place.publish, ending: answer }];
+    }
     const batch = this.#places.slice(0, this.#out);
     const behind = this.#places.slice(this.#out);
     this.#out = 0;

@@ -25,10 +25,10 @@ export function wantsPause(outcome: Outcome, answer: Answer<Receipt> | undefined
 function receiptOf(reply: unknown): Answer<Receipt> {
   const [verdict, position]: unknown[] = Array.isArray(reply) ? reply : [];
   if (verdict === 'expired') return { kind: 'expired' };
-  const found = typeof position === 'string' ? /^(.+):(\d+)$/.exec(position) : null;
-  const [, epoch, seq] = found ?? [];
-  if ((verdict !== 'ok' && verdict !== 'dup') || epoch === undefined) {
+  const colon = typeof position === 'string' ? position.lastIndexOf(':') : -1;
+  const seq = typeof position === 'string' ? Number(position.slice(colon + 1)) : Number.NaN;
+  if ((verdict !== 'ok' && verdict !== 'dup') || typeof position !== 'string' || colon < 1 || !(seq > 0)) {
     return { kind: 'unknown', message: 'publish.lua answered something unknown' };
   }
-  return { kind: 'applied', value: { epoch, seq: Number(seq), duplicate: verdict === 'dup' } };
+  return { kind: 'applied', value: { epoch: position.slice(0, colon), seq, duplicate: verdict === 'dup' } };
 }

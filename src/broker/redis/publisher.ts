@@ -6,6 +6,7 @@
  * lane are in lane.ts; here they meet the link, the clock and the script.
  */
 import type { Clock, Random, Timer } from '../../core/clock.ts';
+import { Fifo } from '../../core/fifo.ts';
 import { logTtlS, messagesKept, metaTtlS, type RetentionSettings } from '../../core/retention.ts';
 import { INBOX_PREFIX, isInboxRoom } from '../../protocol/names.ts';
 import { BrokerError, type PublishRequest, type Receipt } from '../broker.ts';
@@ -41,10 +42,17 @@ interface Publish extends Pending {
 }
 
 interface LaneState {
-  readonly name: string;
   readonly lane: Lane<Publish, Receipt>;
+  /** Of the lane's room, made once. */
+  readonly meta: string;
+  readonly log: string;
+  readonly channel: string;
   /** After a refusal that decides nothing yet: Redis is asked again after a pause, not in a loop. */
   pause: Timer | undefined;
+  /** It is among the lanes that want to send. */
+  isDue: boolean;
+  /** Nothing was published since the last sweep. */
+  isIdle: boolean;
 }
 
 /** Payloads waiting in all lanes together; above it publishes are refused. 64 MiB is seconds of a node's traffic. */
@@ -54,21 +62,25 @@ export const WINDOW_PUBLISHES = 2_000;
 /** What a waiting publish costs beside its payload. */
 const PUBLISH_OVERHEAD_BYTES = 512;
 const RETRY_PAUSE_MS = 50;
+/** Retry budgets that a minted key is remembered for: its last resend leaves within the first. At 4,000 publishes/s two minutes would be half a million keys. */
+const MINTED_TTL_BUDGETS = 2;
 /** How exactly a retry budget ends. */
 const GIVE_UP_EVERY_MS = 100;
 
 export class Publisher {
   readonly #options: PublisherOptions;
-  /** Without empty ones: a lane is forgotten as soon as nothing waits in it. */
+  /** An empty lane is forgotten by the second sweep that finds it so: whoever publishes steadily keeps theirs. */
   readonly #lanes = new Map<string, LaneState>();
   /** Lanes that want to send, the one that waits longest first. */
-  readonly #due = new Set<LaneState>();
+  readonly #due = new Fifo<LaneState>();
   #out = 0;
+  /** Publishes without an end yet, in all lanes. */
+  #waiting = 0;
   /** Nobody can guess it, so no client's key can meet a minted one; nor can anybody foresee an epoch. */
   readonly #secret: string;
   /** ARGV 4 to 7 of publish.lua: how long and how much is kept. */
-  readonly #roomLimits: readonly string[];
-  readonly #inboxLimits: readonly string[];
+  readonly #roomLimits: Limits;
+  readonly #inboxLimits: Limits;
   #minted = 0;
   #waitingBytes = 0;
   #turnAsked = false;
@@ -96,8 +108,7 @@ export class Publisher {
     const away = this.#stopping ?? this.#down;
     if (away !== undefined) return refused('unavailable', away);
     // No name contains a newline, so two pairs cannot share a lane.
-    const name = `${request.lane}\n${request.room}`;
-    const state = this.#lanes.get(name) ?? { name, lane: new Lane<Publish, Receipt>(), pause: undefined };
+    const state = this.#laneOf(`${request.lane}\n${request.room}`, request.room);
     if (settings.limitInFlight > 0 && state.lane.size >= settings.limitInFlight) {
       return refused(
         'rate_limited',
@@ -108,7 +119,7 @@ export class Publisher {
     if (this.#waitingBytes + bytes > WAITING_BYTES_MAX)
       return refused('unavailable', 'too much waits for Redis');
     this.#waitingBytes += bytes;
-    this.#lanes.set(name, state);
+    this.#waiting += 1;
     return new Promise((resolve, reject) => {
       state.lane.add({
         request,
@@ -133,7 +144,7 @@ export class Publisher {
   /** Resolves when nothing waits any more, at the latest after `withinMs`. New publishes are refused from now on. */
   finish(withinMs: number): Promise<void> {
     this.#stopping = 'the node is stopping';
-    if (this.#lanes.size === 0) return Promise.resolve();
+    if (this.#waiting === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = this.#options.clock.after(withinMs, resolve);
       this.#whenEmpty = () => {
@@ -155,7 +166,10 @@ export class Publisher {
 
   /** Lanes leave together at the end of the turn, so that publishes of one turn share a batch. */
   #ask(state: LaneState): void {
-    this.#due.add(state);
+    if (!state.isDue) {
+      state.isDue = true;
+      this.#due.push(state);
+    }
     this.#askTurn();
   }
 
@@ -164,9 +178,10 @@ export class Publisher {
     this.#turnAsked = true;
     this.#options.clock.afterTurn(() => {
       this.#turnAsked = false;
-      for (const state of this.#due) {
-        if (this.#out >= WINDOW_PUBLISHES) break;
-        this.#due.delete(state);
+      while (this.#out < WINDOW_PUBLISHES) {
+        const state = this.#due.shift();
+        if (state === undefined) break;
+        state.isDue = false;
         this.#sendNext(state);
       }
       this.#options.link.flush();
@@ -183,21 +198,21 @@ export class Publisher {
     // and nothing lands after its caller gave up.
     const leftMs = Math.min(settings.redisDeadlineMs, Math.max(0, first.giveUpMs - clock.now()));
     const deadline = link.deadlineIn(leftMs);
-    const calls = batch.map((publish) => this.#call(publish, deadline));
+    const calls = batch.map((publish) => this.#call(state, publish, deadline));
     this.#out += batch.length;
     void link.sendBatch('publish', calls).then((outcomes) => this.#answered(state, outcomes));
   }
 
-  #call({ request, key, logged }: Publish, deadline: string): ScriptCall {
-    const { keys } = this.#options;
+  #call(state: LaneState, { request, key, logged }: Publish, deadline: string): ScriptCall {
     const { room, user } = request;
+    const limits = isInboxRoom(room) ? this.#inboxLimits : this.#roomLimits;
     return {
-      keys: [keys.meta(room), keys.log(room), keys.once(room, user, key)],
+      keys: [state.meta, state.log, this.#options.keys.once(room, user, key)],
       args: [
         logged,
-        keys.channel(room),
+        state.channel,
         'PUBLISH',
-        ...(isInboxRoom(room) ? this.#inboxLimits : this.#roomLimits),
+        ...(request.key === undefined ? limits.minted : limits.given),
         this.#mint(),
         deadline,
       ],
@@ -220,19 +235,43 @@ export class Publisher {
 
   #giveUp(): void {
     const nowMs = this.#options.clock.now();
-    for (const state of this.#lanes.values()) this.#settle(state, state.lane.giveUp(nowMs));
+    for (const [name, state] of this.#lanes) {
+      if (state.lane.size > 0) this.#settle(state, state.lane.giveUp(nowMs));
+      else if (state.isIdle) this.#lanes.delete(name);
+      else state.isIdle = true;
+    }
   }
 
   #settle(state: LaneState, settlements: readonly Settlement<Publish, Receipt>[]): void {
     for (const { publish, ending } of settlements) {
       this.#waitingBytes -= publish.bytes;
+      this.#waiting -= 1;
       if (ending.kind === 'applied') publish.resolve(receiptFor(publish.request, ending.value));
       else publish.reject(new BrokerError(ending.kind, ending.message));
     }
     if (state.lane.size > 0) return;
     state.pause?.cancel();
-    this.#lanes.delete(state.name);
-    if (this.#lanes.size === 0) this.#whenEmpty?.();
+    state.pause = undefined;
+    if (this.#waiting === 0) this.#whenEmpty?.();
+  }
+
+  #laneOf(name: string, room: string): LaneState {
+    let state = this.#lanes.get(name);
+    if (state === undefined) {
+      const { keys } = this.#options;
+      state = {
+        lane: new Lane(),
+        meta: keys.meta(room),
+        log: keys.log(room),
+        channel: keys.channel(room),
+        pause: undefined,
+        isDue: false,
+        isIdle: false,
+      };
+      this.#lanes.set(name, state);
+    }
+    state.isIdle = false;
+    return state;
   }
 
   #mint(): string {
@@ -246,10 +285,18 @@ function receiptFor(request: PublishRequest, receipt: Receipt): Receipt {
   return request.key === undefined && receipt.duplicate ? { ...receipt, duplicate: false } : receipt;
 }
 
+interface Limits {
+  /** Under a key the client gave, which it may repeat for as long as it was promised. */
+  readonly given: readonly string[];
+  /** Under a key minted here, which nobody repeats once the publisher has given up. */
+  readonly minted: readonly string[];
+}
+
 /** Of any room of the kind that a name like this has. */
-function limitsOf(room: string, settings: PublisherSettings): string[] {
-  const kept = [messagesKept(room, settings), logTtlS(room, settings), metaTtlS(room, settings)];
-  return [settings.onceTtlMs, ...kept].map(String);
+function limitsOf(room: string, settings: PublisherSettings): Limits {
+  const kept = [messagesKept(room, settings), logTtlS(room, settings), metaTtlS(room, settings)].map(String);
+  const mintedTtlMs = Math.min(settings.onceTtlMs, MINTED_TTL_BUDGETS * settings.retryBudgetMs);
+  return { given: [String(settings.onceTtlMs), ...kept], minted: [String(mintedTtlMs), ...kept] };
 }
 
 function refused(code: 'unavailable' | 'rate_limited', message: string): Promise<never> {

@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../../core/clock.ts';
 import { BrokerError } from '../broker.ts';
-import type { Argument, Commands } from './commands.ts';
+import type { Commands } from './commands.ts';
 import type { ScriptName } from './scripts.ts';
 
 export const READS_IN_FLIGHT_MAX = 64;
@@ -23,7 +23,7 @@ export interface ReadQueueOptions {
 interface Read {
   readonly script: ScriptName;
   readonly keys: readonly string[];
-  readonly args: readonly Argument[];
+  readonly args: readonly string[];
   readonly untilMs: number;
   readonly resolve: (reply: unknown) => void;
   readonly reject: (error: BrokerError) => void;
@@ -43,7 +43,7 @@ export class ReadQueue {
   }
 
   /** Resolves to the reply with its strings as Buffers; rejects with `unavailable` and nothing else. */
-  run(script: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  run(script: ScriptName, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     const { clock, deadlineMs } = this.#options;
     if (this.#down !== undefined) return unavailable(this.#down);
     if (this.#waiting.length >= READS_WAITING_MAX)
