@@ -14,6 +14,7 @@ export interface Entry {
    * The end of the JSON object that tells this message, made once by the
    * publisher's node: `"from":{…},"key":"k","data":…}`. Every frame and every
    * reply is a header in front of these bytes; nobody encodes them again.
+   * Of a message just heard it is a view of the read buffer: who keeps it copies.
    */
   readonly body: Buffer;
 }

@@ -4,6 +4,7 @@
  * one epoch and is emptied whenever it cannot stay that.
  */
 import type { Position } from '../protocol/position.ts';
+import { BodyStore } from './body-store.ts';
 import type { Entry } from './entry.ts';
 
 export interface RingLimits {
@@ -11,7 +12,7 @@ export interface RingLimits {
   readonly ringBytes: number;
 }
 
-/** What an entry costs beside its body: the object, its slot, the Buffer's own header. */
+/** What an entry costs beside its body: its place here and its share of a slab, or the objects of one that is held back. */
 const ENTRY_OVERHEAD_BYTES = 200;
 
 export function entryBytes(entry: Entry): number {
@@ -20,11 +21,12 @@ export function entryBytes(entry: Entry): number {
 
 export class RoomBuffer {
   readonly #limits: RingLimits;
+  readonly #bodies = new BodyStore();
   #epoch = '';
-  /** Entries from `#head` on are kept; those before are holes, cut off now and then instead of shifting each time. */
-  #entries: (Entry | undefined)[] = [];
-  #head = 0;
+  #lastSeq = 0;
   #bytes = 0;
+  /** All that is kept as entries, for as long as nothing is added: a thousand joiners of one moment share it. */
+  #entries: readonly Entry[] | undefined;
 
   constructor(limits: RingLimits) {
     this.#limits = limits;
@@ -35,29 +37,31 @@ export class RoomBuffer {
   }
 
   get length(): number {
-    return this.#entries.length - this.#head;
+    return this.#bodies.size;
   }
 
+  /** Copies what it keeps: the entry's body may be a view of a read buffer. */
   append(epoch: string, entry: Entry): void {
-    const last = this.#entries[this.#entries.length - 1];
-    if (epoch !== this.#epoch || (last && entry.seq !== last.seq + 1)) this.clear();
+    if (epoch !== this.#epoch || (this.length > 0 && entry.seq !== this.#lastSeq + 1)) this.clear();
     this.#epoch = epoch;
-    this.#entries.push(entry);
+    this.#lastSeq = entry.seq;
+    this.#entries = undefined;
+    this.#bodies.push(entry.ts, entry.body);
     this.#bytes += entryBytes(entry);
     while (
-      this.length > this.#limits.ringMessages ||
-      (this.#bytes > this.#limits.ringBytes && this.length > 0)
+      this.length > 0 &&
+      (this.length > this.#limits.ringMessages || this.#bytes > this.#limits.ringBytes)
     ) {
-      this.#dropOldest();
+      this.#bytes -= this.#bodies.shift() + ENTRY_OVERHEAD_BYTES;
     }
   }
 
   /** What the store has from before the oldest kept, ascending: as much as there is room for, the newest of it. */
   prepend(epoch: string, older: readonly Entry[]): void {
-    const first = this.#entries[this.#head];
-    if (first && epoch !== this.#epoch) return;
+    if (this.length > 0 && epoch !== this.#epoch) return;
+    const kept = this.#all();
     const fitting: Entry[] = [];
-    let next = first?.seq;
+    let next = kept[0]?.seq;
     let bytes = this.#bytes;
     for (const entry of older.toReversed()) {
       if (next !== undefined && entry.seq >= next) continue;
@@ -67,42 +71,40 @@ export class RoomBuffer {
         this.length + fitting.length >= this.#limits.ringMessages || bytes > this.#limits.ringBytes;
       if (isHole || isFull) break;
       fitting.push(entry);
-      this.#bytes = bytes;
       next = entry.seq;
     }
     if (fitting.length === 0) return;
-    this.#epoch = epoch;
-    this.#entries = [...fitting.reverse(), ...this.#entries.slice(this.#head)];
-    this.#head = 0;
+    this.clear();
+    for (const entry of [...fitting.reverse(), ...kept]) this.append(epoch, entry);
   }
 
   /**
    * The entries right after `since` up to the newest, or undefined where the
-   * ring cannot tell: another epoch, or a range that begins before it.
+   * ring cannot tell: another epoch, or a range that begins before it. Their
+   * bodies are views that nobody writes to again.
    */
   after(since: Position): readonly Entry[] | undefined {
-    const first = this.#entries[this.#head];
-    if (!first || since.epoch !== this.#epoch) return undefined;
-    const skip = since.seq + 1 - first.seq;
+    if (this.length === 0 || since.epoch !== this.#epoch) return undefined;
+    const skip = since.seq - (this.#lastSeq - this.length);
     if (skip < 0 || skip > this.length) return undefined;
-    return this.#entries.slice(this.#head + skip) as Entry[];
+    return skip === this.length ? NOTHING : this.#all().slice(skip);
   }
 
   clear(): void {
-    this.#entries = [];
-    this.#head = 0;
+    this.#bodies.clear();
+    this.#entries = undefined;
     this.#bytes = 0;
   }
 
-  #dropOldest(): void {
-    const oldest = this.#entries[this.#head];
-    if (oldest) this.#bytes -= entryBytes(oldest);
-    this.#entries[this.#head] = undefined;
-    this.#head += 1;
-    // Moving the kept half costs as much as was dropped since the last time: constant per message.
-    if (this.#head > this.#limits.ringMessages) {
-      this.#entries = this.#entries.slice(this.#head);
-      this.#head = 0;
-    }
+  #all(): readonly Entry[] {
+    const firstSeq = this.#lastSeq - this.length + 1;
+    this.#entries ??= Array.from({ length: this.length }, (_, nth) => ({
+      seq: firstSeq + nth,
+      ts: this.#bodies.ts(nth),
+      body: this.#bodies.body(nth),
+    }));
+    return this.#entries;
   }
 }
+
+const NOTHING: readonly Entry[] = [];

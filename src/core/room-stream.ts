@@ -69,7 +69,7 @@ export class RoomStream {
     return this.#heardBytes;
   }
 
-  /** A message was heard on the room's channel. */
+  /** A message was heard on the room's channel. Its body may be a view: what is kept is copied. */
   heard(epoch: string, entry: Entry): Need {
     const cursor = this.#cursor;
     if (!this.#live || !cursor) {
@@ -79,7 +79,8 @@ export class RoomStream {
     if (epoch === cursor.epoch) {
       if (entry.seq <= cursor.seq) return 'none';
       if (entry.seq === cursor.seq + 1) {
-        this.#advance(epoch, entry);
+        // Under the string that is known already: the equal one just heard need not be kept.
+        this.#advance(cursor.epoch, entry);
         return 'none';
       }
     }
@@ -189,7 +190,8 @@ export class RoomStream {
   }
 
   #buffer(epoch: string, entry: Entry): void {
-    this.#heard.push({ epoch, entry });
+    // A copy: the body may be a view of what one read of a socket brought, 64 KB for each message held back.
+    this.#heard.push({ epoch, entry: { seq: entry.seq, ts: entry.ts, body: Buffer.from(entry.body) } });
     this.#heardBytes += entryBytes(entry);
     if (this.#heard.length > this.#limits.syncMessages || this.#heardBytes > this.#limits.syncBytes) {
       this.#forgetHeard();

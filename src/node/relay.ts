@@ -10,13 +10,13 @@
 import type { Broker } from '../broker/broker.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Entry } from '../core/entry.ts';
-import { textFrame } from '../core/frame.ts';
+import { splicedFrame, textFrame } from '../core/frame.ts';
 import type { Hub } from '../core/hub.ts';
 import type { Logger } from '../core/logger.ts';
 import { entryBytes } from '../core/room-buffer.ts';
 import { type MessagesKept, messagesKept } from '../core/retention.ts';
 import { RoomStream, type StreamLimits } from '../core/room-stream.ts';
-import { encodeFrame, messageFrame } from '../protocol/encode.ts';
+import { encodeFrame, messageHead, messageStart } from '../protocol/encode.ts';
 import type { EpochFrame, ResetFrame } from '../protocol/messages.ts';
 import type { Position, ResetReason } from '../protocol/position.ts';
 import type { FanOut } from './fan-out.ts';
@@ -30,6 +30,8 @@ export interface RelaySettings extends StreamLimits, MessagesKept {
 
 interface Followed {
   readonly stream: RoomStream;
+  /** What its messages begin with. */
+  readonly start: string;
   heardAtMs: number;
   retryMs: number;
   /** What members were told last: where they are before the next frame. */
@@ -93,6 +95,7 @@ export class Relay {
         epoch: (position) => this.#tell(room, position, { type: 'epoch', room, ...position }),
         reset: (position, reason) => this.#reset(room, position, reason),
       }),
+      start: messageStart(room),
       heardAtMs: this.#clock.now(),
       retryMs: RETRY_MIN_MS,
       told: undefined,
@@ -237,7 +240,7 @@ export class Relay {
     const before = followed.told;
     followed.told = cursor;
     if (this.#hub.members(room).size === 0) return;
-    this.#fanOut.append(room, textFrame(messageFrame(room, entry)), { before });
+    this.#fanOut.append(room, splicedFrame(messageHead(followed.start, entry), entry.body), { before });
   }
 
   #reset(room: string, position: Position, reason: ResetReason): void {

@@ -4,11 +4,22 @@
  */
 import type { RoomStream } from '../core/room-stream.ts';
 
+interface Ring {
+  readonly stream: RoomStream;
+  bytes: number;
+  /** Which write was its last; later ones have larger numbers. */
+  usedAt: number;
+}
+
+/** Down to this share of the cap: at the cap itself every message would look for the oldest again. */
+const KEPT_SHARE = 7 / 8;
+
 export class RingBudget {
   readonly #bytesMax: number;
-  /** In the order of last use: a Map iterates in the order of insertion. */
-  readonly #rooms = new Map<string, { stream: RoomStream; bytes: number }>();
+  /** Rings are found by their last use only when memory is short: keeping them in order would cost every message. */
+  readonly #rings = new Map<string, Ring>();
   #bytes = 0;
+  #uses = 0;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
@@ -19,20 +30,27 @@ export class RingBudget {
   }
 
   touch(room: string, stream: RoomStream): void {
-    this.#bytes += stream.ring.bytes - (this.#rooms.get(room)?.bytes ?? 0);
-    this.#rooms.delete(room);
-    this.#rooms.set(room, { stream, bytes: stream.ring.bytes });
+    let ring = this.#rings.get(room);
+    if (!ring) {
+      ring = { stream, bytes: 0, usedAt: 0 };
+      this.#rings.set(room, ring);
+    }
+    this.#uses += 1;
+    ring.usedAt = this.#uses;
+    this.#bytes += stream.ring.bytes - ring.bytes;
+    ring.bytes = stream.ring.bytes;
     if (this.#bytes > this.#bytesMax) this.#dropOldest(room);
   }
 
   forget(room: string): void {
-    this.#bytes -= this.#rooms.get(room)?.bytes ?? 0;
-    this.#rooms.delete(room);
+    this.#bytes -= this.#rings.get(room)?.bytes ?? 0;
+    this.#rings.delete(room);
   }
 
   #dropOldest(except: string): void {
-    for (const [room, { stream }] of this.#rooms) {
-      if (this.#bytes <= this.#bytesMax) return;
+    const byUse = [...this.#rings].sort(([, one], [, other]) => one.usedAt - other.usedAt);
+    for (const [room, { stream }] of byUse) {
+      if (this.#bytes <= this.#bytesMax * KEPT_SHARE) return;
       if (room === except) continue;
       stream.dropRing();
       this.forget(room);

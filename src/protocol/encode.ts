@@ -84,8 +84,17 @@ export function signalBody(parts: { readonly from: FromPart; readonly data: stri
 }
 
 export function messageFrame(room: string, entry: EntryPart): Buffer {
-  const head = `{"type":"message","room":${JSON.stringify(room)},"seq":${entry.seq},"ts":${entry.ts},`;
-  return spliceOne(head, entry.body);
+  return spliceOne(messageHead(messageStart(room), entry), entry.body);
+}
+
+/** What every message of a room begins with. */
+export function messageStart(room: string): string {
+  return `{"type":"message","room":${JSON.stringify(room)},"seq":`;
+}
+
+/** What stands before a message's body. `start` is the room's `messageStart`. */
+export function messageHead(start: string, { seq, ts }: Pick<EntryPart, 'seq' | 'ts'>): string {
+  return `${start}${seq},"ts":${ts},`;
 }
 
 export function signalFrame(room: string, body: Buffer): Buffer {

@@ -99,6 +99,28 @@ describe('the ring of a room', () => {
     expect(seqsAfter(ring, 1)).toBeUndefined();
   });
 
+  it('keeps a copy of its own: neither the read chunk nor the pool that the body came in stays alive', () => {
+    const chunk = Buffer.from('..hello..');
+    const ring = new RoomBuffer(LIMITS);
+    ring.append('e1', { seq: 1, ts: 7, body: chunk.subarray(2, 7) });
+    chunk.fill(0);
+    const [kept] = ring.after({ epoch: 'e1', seq: 0 }) ?? [];
+    expect([kept?.seq, kept?.ts, kept?.body.toString()]).toEqual([1, 7, 'hello']);
+    // Beside the message there are other messages of this room, and nothing else.
+    expect(kept?.body.buffer.byteLength).toBe(512);
+  });
+
+  it('never writes again to what it once gave out', () => {
+    const ring = new RoomBuffer({ ringMessages: 3, ringBytes: 1_000_000 });
+    const given: { text: string; body: Buffer | undefined }[] = [];
+    for (let seq = 1; seq <= 200; seq += 1) {
+      const text = `message ${seq}`;
+      ring.append('e1', { seq, ts: seq, body: Buffer.from(text) });
+      given.push({ text, body: ring.after({ epoch: 'e1', seq: seq - 1 })?.[0]?.body });
+    }
+    expect(given.map(({ body }) => body?.toString())).toEqual(given.map(({ text }) => text));
+  });
+
   it('gives back its memory when cleared', () => {
     const ring = filled(1, 4);
     ring.clear();

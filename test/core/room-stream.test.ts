@@ -61,6 +61,23 @@ function live(limits: Partial<StreamLimits> = {}) {
   return all;
 }
 
+describe('what is held back while a read is under way', () => {
+  it('is a copy: the body may be a view of a read buffer that is used for other things', () => {
+    const bodies: string[] = [];
+    const stream = new RoomStream(LIMITS, {
+      deliver: ({ body }) => bodies.push(body.toString()),
+      epoch: () => undefined,
+      reset: () => undefined,
+    });
+    const chunk = Buffer.from('..hello..');
+    const read = stream.readIssued();
+    stream.heard('t1', { seq: 11, ts: 0, body: chunk.subarray(2, 7) });
+    chunk.fill(0);
+    stream.readAnswered(read, fresh(10));
+    expect(bodies).toEqual(['hello']);
+  });
+});
+
 describe('the first read of a room', () => {
   it('finds the top; nothing before it is delivered', () => {
     const { stream, told } = live();

@@ -13,8 +13,8 @@
  *
  * Memory: ioredis hands out slices of the socket's read chunk (its decoder calls
  * `subarray`), up to 64 KiB that one retained message of 100 bytes would keep
- * alive. Bodies end up in rings, so every body returned here is a copy: whoever
- * receives one may keep it.
+ * alive. A message just heard is told as such a view, because the ring copies it
+ * to where it is kept anyway; every other body returned here is a copy.
  */
 import type { Entry, Signal } from '../broker.ts';
 import type { LeftReason, PresenceChange } from '../presence.ts';
@@ -103,8 +103,8 @@ function decodeMessage(raw: Buffer): Envelope | undefined {
   const seq = integer(raw, epochEnd + 1, seqEnd);
   const ts = integer(raw, seqEnd + 1, headerEnd);
   if (seq === undefined || ts === undefined) return undefined;
-  const body = loggedBody(raw, headerEnd + 1);
-  if (body === undefined) return undefined;
+  if (raw[headerEnd + 1] !== FORMAT) return undefined;
+  const body = raw.subarray(headerEnd + 2);
   return { kind: 'message', epoch: raw.toString('latin1', 2, epochEnd), seq, ts, body };
 }
 
