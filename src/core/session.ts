@@ -38,10 +38,12 @@ export class Session {
   readonly named: boolean;
   readonly subscriptions = new Map<string, Subscription>();
   readonly queue = new RoomQueue();
-  readonly publishes: TokenBucket;
   readonly joins: TokenBucket;
-  readonly refusals = new SecondsInRow();
-  readonly badFrames: PerMinute;
+  readonly #limits: SessionLimits;
+  // Made when first asked for: most connections only listen, and each of these is memory of an idle one.
+  #publishes: TokenBucket | undefined;
+  #refusals: SecondsInRow | undefined;
+  #badFrames: PerMinute | undefined;
   /** Joins under way count as rooms: without it a burst of joins passes the limit. */
   joining = 0;
   /** Told `status down` and not yet `up`. */
@@ -54,9 +56,28 @@ export class Session {
     this.connection = connection;
     this.user = user;
     this.named = named;
-    this.publishes = new TokenBucket(limits.limitPublishPerSecond, limits.limitPublishBurst, now);
+    this.#limits = limits;
     this.joins = new TokenBucket(limits.limitJoinsPerSecond, limits.limitJoinsBurst, now);
-    this.badFrames = new PerMinute(limits.limitBadFramesPerMinute);
+  }
+
+  get publishes(): TokenBucket {
+    // Full whenever it is made, so from when it fills up makes no difference.
+    this.#publishes ??= new TokenBucket(
+      this.#limits.limitPublishPerSecond,
+      this.#limits.limitPublishBurst,
+      0,
+    );
+    return this.#publishes;
+  }
+
+  get refusals(): SecondsInRow {
+    this.#refusals ??= new SecondsInRow();
+    return this.#refusals;
+  }
+
+  get badFrames(): PerMinute {
+    this.#badFrames ??= new PerMinute(this.#limits.limitBadFramesPerMinute);
+    return this.#badFrames;
   }
 
   /** How many rooms it is in. Its own inbox is none of them: nobody asked to join it by name. */
