@@ -69,7 +69,7 @@ class RedisBroker implements Broker {
   constructor(options: RedisBrokerOptions) {
     const { settings, target, clock, logger } = options;
     this.#logger = logger;
-    const keys = createKeys(settings.redisPrefix);
+    const keys = createKeys(settings.redisPrefix, target.db);
     const commands = new CommandLink({ ...options, scripts: loadScripts() });
     this.keys = keys;
     this.commands = commands;
