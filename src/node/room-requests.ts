@@ -99,8 +99,9 @@ export class RoomRequests {
 
   #publish(session: Session, frame: PublishFrame): Promise<void> {
     const { id, room } = frame;
-    this.#parts.rates.message(session, room);
+    this.#parts.rates.connection(session);
     this.#joined(session, 'publish', room);
+    this.#parts.rates.publish(session, room);
     return publish(this.#parts.broker, session, frame, this.#parts.settings).then(
       ({ epoch, seq, duplicate }) => {
         if (id === undefined) return;
@@ -112,8 +113,9 @@ export class RoomRequests {
   }
 
   #signal(session: Session, frame: SignalFrame): undefined {
-    this.#parts.rates.message(session, frame.room);
+    this.#parts.rates.connection(session);
     this.#joined(session, 'signal', frame.room);
+    this.#parts.rates.unstored(session);
     sendSignal(this.#parts.broker, session, frame, this.#parts.settings);
     return this.#ok(session, frame);
   }
@@ -152,8 +154,9 @@ export class RoomRequests {
 
   #send(session: Session, { id, to, data, key }: SendFrame): Promise<void> {
     const room = inboxOf(to);
-    this.#parts.rates.message(session, room);
+    this.#parts.rates.connection(session);
     this.#permit(session, 'send', room);
+    this.#parts.rates.publish(session, room);
     return publish(this.#parts.broker, session, { room, data, key }, this.#parts.settings).then(
       ({ epoch, seq, duplicate }) => {
         if (id === undefined) return;
@@ -164,8 +167,9 @@ export class RoomRequests {
 
   async #read(session: Session, frame: ReadFrame): Promise<void> {
     const room = inboxOf(session.user);
-    this.#parts.rates.message(session, room);
+    this.#parts.rates.connection(session);
     this.#ownInbox(session, 'read', room);
+    this.#parts.rates.unstored(session);
     await markRead(this.#parts.broker, this.#parts.relay, session, frame);
     if (frame.id !== undefined) session.connection.send(encodeFrame({ type: 'ok', id: frame.id }));
   }
