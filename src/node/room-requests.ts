@@ -18,7 +18,6 @@ import type { Access, Action } from './access.ts';
 import { type HistorySettings, history } from './history.ts';
 import { checkJoin, type JoinParts, type JoinSettings, join, stateText } from './join.ts';
 import { leave } from './leave.ts';
-import type { LinkStatus } from './link-status.ts';
 import { presenceTold } from './presence-relay.ts';
 import { type PayloadSettings, publish } from './publish.ts';
 import type { RateGate } from './rate-gate.ts';
@@ -48,7 +47,6 @@ export interface RoomRequestParts extends JoinParts {
   readonly broker: Broker;
   readonly access: Access;
   readonly rates: RateGate;
-  readonly status: LinkStatus;
   readonly relay: Relay;
   readonly settings: JoinSettings & HistorySettings & PayloadSettings;
 }
@@ -89,6 +87,7 @@ export class RoomRequests {
     this.#parts.rates.join(session);
     this.#permit(session, 'join', frame.room);
     checkJoin(session, frame, this.#parts.settings);
+    this.#parts.status.mustBeUp();
     // Joined again, a room takes the place it has.
     const places = session.subscriptions.has(frame.room) ? 0 : 1;
     session.joining += places;
@@ -137,7 +136,8 @@ export class RoomRequests {
     // The online state of a user is no room to be joined; who may ask is the access port's to say.
     if (isInboxRoom(room)) this.#permit(session, 'presence', room);
     else this.#joined(session, 'presence', room);
-    const known = await this.#parts.presence.view(room, 0);
+    this.#parts.status.mustBeUp();
+    const known = await this.#parts.status.whileUp(this.#parts.presence.view(room, 0));
     this.#parts.fanOut.flush(room);
     const view = this.#parts.presence.sealed(room, known);
     presenceTold(session, room, view.version);
