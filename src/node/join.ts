@@ -7,6 +7,7 @@
  */
 import type { Hub } from '../core/hub.ts';
 import type { PresenceSnapshot } from '../core/member.ts';
+import { NO_STATE } from '../core/presence-ledger.ts';
 import type { Session, Subscription } from '../core/session.ts';
 import { joinedFrame } from '../protocol/encode.ts';
 import type { JoinFrame } from '../protocol/messages.ts';
@@ -122,6 +123,10 @@ function enter(
   undo: (() => void)[],
 ): Promise<number> {
   const { writer } = parts;
+  if (state !== undefined) {
+    const before = writer.ledger.get(room, session.user)?.state ?? NO_STATE;
+    undo.push(() => writer.takeBack(room, session.user, state, before));
+  }
   if (session.subscriptions.has(room)) {
     return state === undefined ? Promise.resolve(0) : writer.state(room, session.user, state);
   }

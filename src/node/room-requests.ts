@@ -127,8 +127,12 @@ export class RoomRequests {
 
   #state(session: Session, frame: StateFrame): Promise<void> {
     this.#joined(session, 'state', frame.room);
-    const state = stateText(frame.state, this.#parts.settings.limitStateBytes);
-    return this.#parts.writer.state(frame.room, session.user, state).then(() => this.#ok(session, frame));
+    const { status, writer, settings } = this.#parts;
+    const state = stateText(frame.state, settings.limitStateBytes);
+    status.mustBeUp();
+    // Sent when Redis goes away, it may arrive or not: what is said at once can only be that.
+    const written = status.whileUp(writer.state(frame.room, session.user, state), 'unknown_outcome');
+    return written.then(() => this.#ok(session, frame));
   }
 
   async #presence(session: Session, frame: PresenceRequestFrame): Promise<void> {

@@ -53,6 +53,9 @@ async function duringOutage(node: NodeProcess, alice: TestClient): Promise<void>
     alice.request({ type: 'presence', room: 'room' }),
     alice.request({ type: 'presence', room: '@bob' }),
     secondTab.join('room'),
+    // Refused for certain: neither may be there when Redis is back.
+    alice.request({ type: 'state', room: 'room', state: { lost: true } }),
+    alice.join('room', { state: { lost: true } }),
   ]);
   for (const answer of answers)
     expect(answer).toMatchObject({ type: 'error', code: 'unavailable', retryable: true });
