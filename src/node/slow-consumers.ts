@@ -220,7 +220,7 @@ export class SlowConsumers implements SlowKeeper {
 
   /** Members who fell behind together, as after an outage, share their reads. */
   #read(room: string, behind: Position, limit: number): Promise<ReadResult> {
-    const question = `${room} ${behind.epoch} ${behind.seq} ${limit}`;
+    const question = [room, behind.epoch, behind.seq, limit];
     return this.#reads.run(question, () => this.#readWhole(room, behind, limit));
   }
 
