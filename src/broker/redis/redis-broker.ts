@@ -141,14 +141,21 @@ class RedisBroker implements Broker {
   markRead: Broker['markRead'] = (room, position) => this.#marker.mark(room, position);
 
   signal(room: string, signal: Signal): void {
-    if (!this.commands.usable) {
-      if (this.#subscriber.rooms.isWanted(room)) this.#listener.signal(room, signal);
+    const { rooms } = this.#subscriber;
+    if (!this.commands.usable || this.#availability.status === 'down') {
+      if (rooms.isWanted(room)) this.#listener.signal(room, signal);
       return;
     }
     if (this.#signalsOut >= SIGNALS_OUT_MAX) return;
     this.#signalsOut += 1;
+    const unasked = rooms.unasked(room);
     this.commands
       .call('publish', this.keys.channel(room), encodeSignal(signal))
+      .then(() => {
+        // Published while this room could not be heard here: it will not come back, and is given to the members
+        // on this node directly. Had the room been asked for meanwhile, it might come twice.
+        if (unasked !== undefined && rooms.unasked(room) === unasked) this.#listener.signal(room, signal);
+      })
       .catch((error: unknown) => {
         this.#logger.debug({ reason: String(error) }, 'a signal was not sent');
       })
