@@ -6,6 +6,7 @@
  * succeeded is undone where a later one fails, and none is waited for once Redis is away.
  */
 import type { Hub } from '../core/hub.ts';
+import type { Logger } from '../core/logger.ts';
 import type { PresenceSnapshot } from '../core/member.ts';
 import { NO_STATE } from '../core/presence-ledger.ts';
 import type { Session, Subscription } from '../core/session.ts';
@@ -34,6 +35,7 @@ export interface JoinParts {
   readonly presence: PresenceRelay;
   readonly writer: PresenceWriter;
   readonly status: LinkStatus;
+  readonly logger: Logger;
   readonly settings: JoinSettings;
 }
 
@@ -179,5 +181,10 @@ function attach(
       },
       missed.entries,
     ),
+  );
+  const { epoch, seq } = missed.at;
+  parts.logger.debug(
+    { connection: session.id, user: session.user, room, epoch, seq, reason: missed.reason },
+    'room joined',
   );
 }

@@ -96,7 +96,14 @@ export class Node {
     this.#writer = new PresenceWriter(presence, clock, logger, settings);
     this.#recount = new Recount(this.hub, presence, logger);
     this.#rates = new RateGate(clock, settings);
-    const interest = new RoomInterest(broker, clock, settings, [this.#relay, this.#presence]);
+    const interest = new RoomInterest(broker, clock, settings, [
+      this.#relay,
+      this.#presence,
+      {
+        follow: (room) => logger.debug({ room }, 'room heard'),
+        unfollow: (room) => logger.debug({ room }, 'room no longer heard'),
+      },
+    ]);
     const catchUp = new CatchUp(broker, this.#relay, clock, settings);
     this.#inboxes = new InboxJoins({
       broker,
@@ -159,6 +166,7 @@ export class Node {
       access,
       interest,
       catchUp,
+      logger,
       settings,
       hub: this.hub,
       fanOut: this.#fanOut,
