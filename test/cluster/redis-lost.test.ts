@@ -144,11 +144,22 @@ test('a node told to use Redis waits for it: not ready, never silently embedded,
       REDIS_MODE: 'on',
       REDIS_HOST: '127.0.0.1',
       REDIS_PORT: String(redis.port),
+      REDIS_PASSWORD: 'hushhush',
     });
     expect(await node.readyStatus()).toBe(404);
+    // An operator who mistyped the address reads so at once; once for both links, and not that something was lost.
+    const told = await node.line(({ msg }) => msg === 'Redis cannot be reached yet, trying again');
+    expect(told).toMatchObject({
+      level: 'warn',
+      redis: `redis://127.0.0.1:${redis.port}/0`,
+      reason: expect.stringContaining('ECONNREFUSED'),
+      attempts: 1,
+    });
     const client = await TestClient.hello(node.url);
     await client.find(status('down'));
     expect(await client.join('room')).toMatchObject({ type: 'error', code: 'unavailable' });
+    expect(node.lines.filter(({ level }) => level === 'warn')).toEqual([told]);
+    expect(JSON.stringify(node.lines)).not.toContain('hushhush');
     await redis.restart();
     await client.find(status('up'));
     expect(await client.join('room')).toMatchObject({ type: 'joined' });

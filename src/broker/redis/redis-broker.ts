@@ -12,6 +12,7 @@ import { Canary, type CanarySettings } from './canary.ts';
 import { CommandLink, type CommandLinkSettings } from './command-link.ts';
 import type { Commands } from './commands.ts';
 import { encodeSignal } from './envelope.ts';
+import { FirstContact } from './first-contact.ts';
 import { createKeys, type Keys } from './keys.ts';
 import { Listener } from './listener.ts';
 import { Publisher, type PublisherSettings } from './publisher.ts';
@@ -70,7 +71,8 @@ class RedisBroker implements Broker {
     const { settings, target, clock, logger } = options;
     this.#logger = logger;
     const keys = createKeys(settings.redisPrefix, target.db);
-    const commands = new CommandLink({ ...options, scripts: loadScripts() });
+    const contact = new FirstContact(options);
+    const commands = new CommandLink({ ...options, contact, scripts: loadScripts() });
     this.keys = keys;
     this.commands = commands;
     this.#listener = new Listener({ clock, logger, canary: (counter) => this.#canary.heard(counter) });
@@ -90,7 +92,7 @@ class RedisBroker implements Broker {
       heldRooms: () => this.#subscriber.rooms.rooms(),
     });
     this.#marker = new ReadMarker({ commands, keys, settings });
-    this.#subscriber = this.#createSubscriber(options);
+    this.#subscriber = this.#createSubscriber(options, contact);
     this.#canary = this.#createCanary(options);
     commands.onUsable((usable) => this.#availability.set('commands', usable));
     this.#reads.down(AWAY);
@@ -170,10 +172,10 @@ class RedisBroker implements Broker {
     return latencyMs === undefined ? { status } : { status, latencyMs };
   }
 
-  #createSubscriber(options: RedisBrokerOptions): Subscriber {
+  #createSubscriber(options: RedisBrokerOptions, contact: FirstContact): Subscriber {
     const listener = this.#listener;
     return new Subscriber(
-      { ...options, keys: this.keys },
+      { ...options, contact, keys: this.keys },
       {
         heard: (room, payload) => listener.heard(room, payload),
         canaryHeard: (payload) => listener.canaryHeard(payload),
