@@ -48,7 +48,7 @@ const rows = [
   { group: 'Redis', env: 'REDIS_PORT', type: 'int', default: 6379, min: 1, max: 65535, unit: 'port', meaning: 'Port beside REDIS_HOST. A URL carries its own.' },
   { group: 'Redis', env: 'REDIS_USERNAME', type: 'text', pattern: TEXT, unit: 'name', meaning: 'ACL user, where the URL names none.' },
   { group: 'Redis', env: 'REDIS_PASSWORD', type: 'secret', unit: 'text', meaning: 'Password, where the URL holds none. Never shown.' },
-  { group: 'Redis', env: 'REDIS_DB', type: 'int', default: 0, min: 0, max: 65535, unit: 'number', meaning: 'Logical database, where the URL names none.' },
+  { group: 'Redis', env: 'REDIS_DB', type: 'int', default: 0, min: 0, max: 65535, unit: 'number', meaning: 'Logical database, where the URL names none. Deployments in different databases hear nothing of each other.' },
   { group: 'Redis', env: 'REDIS_MODE', type: 'choice', default: 'auto', choices: ['auto', 'on', 'off'], unit: 'mode', meaning: 'auto uses Redis where a URL or a host is given, else the embedded broker (one node). on refuses to start without an address. off ignores the address.' },
   { group: 'Redis', env: 'REDIS_PREFIX', type: 'text', default: 'rc:', pattern: /^[A-Za-z0-9_.:/-]{1,64}$/, unit: 'text', meaning: 'Begins every key and channel. The same on all nodes of a deployment. 1-64 of A-Z a-z 0-9 _ . : / -.' },
   { group: 'Redis', env: 'REDIS_DEADLINE_MS', type: 'int', default: 2000, min: 50, max: 60_000, unit: 'ms', meaning: 'Longest wait for an answer; then the link is cut and the command counts as unanswered.' },

@@ -15,6 +15,11 @@ export interface Holding {
   state: string;
   /** The user changed its state and the store has not been told. */
   stated: boolean;
+  /**
+   * State and `stated` from before the changes of state that no write has taken up yet; undefined where
+   * there are none. What it is for: a change that was refused must not be written later after all.
+   */
+  former: FormerState | undefined;
   /** Set when the user is to be dropped. */
   leaving: LeftReason | undefined;
   /** The store may disagree with the above. */
@@ -22,6 +27,8 @@ export interface Holding {
   /** Closed connections are held until this moment (Clock.now()), so that a reload shows nothing. */
   heldUntilMs: number | undefined;
 }
+
+export type FormerState = Pick<Holding, 'state' | 'stated'>;
 
 export const NO_STATE = '{}';
 
@@ -47,9 +54,34 @@ export class PresenceLedger {
   }
 
   state(holding: Holding, state: string): void {
+    holding.former ??= { state: holding.state, stated: holding.stated };
     holding.state = state;
     holding.stated = true;
     holding.dirty = true;
+  }
+
+  /** A write takes up what is wanted now. Returns what to give to `restore` where it is certainly not applied. */
+  takeUp(holding: Holding): FormerState | undefined {
+    const { former } = holding;
+    holding.dirty = false;
+    holding.former = undefined;
+    return former;
+  }
+
+  /** The store has what was taken up. */
+  applied(holding: Holding, state: string, stated: boolean): void {
+    if (stated && holding.state === state) holding.stated = false;
+    // Changed meanwhile: what that goes back to is in the store.
+    if (holding.former) holding.former.stated = false;
+  }
+
+  /** The store has not taken the changes since `former`, and who made them was told: they are not wanted any more. */
+  restore(holding: Holding, former: FormerState | undefined): void {
+    const before = former ?? holding.former;
+    holding.former = undefined;
+    if (!before || holding.leaving) return;
+    holding.state = before.state;
+    holding.stated = before.stated;
   }
 
   /** Another node's connection of the user changed the state: a later rebuild must write the newest. */
@@ -117,6 +149,7 @@ export class PresenceLedger {
       connections: 0,
       state: NO_STATE,
       stated: false,
+      former: undefined,
       leaving: undefined,
       dirty: false,
       heldUntilMs: undefined,
@@ -140,6 +173,7 @@ export class PresenceLedger {
     // Not yet written, the state ends with the membership: without this, who comes back without one would
     // erase the state that the user has through another node.
     holding.stated = false;
+    holding.former = undefined;
     holding.dirty = true;
   }
 }

@@ -122,7 +122,7 @@ export class CatchUp {
     if ('newest' in wanted) {
       // Up to where this node is: the store may be ahead of it, and what is beyond comes as messages.
       const top = this.#relay.stream(room)?.cursor?.seq ?? 0;
-      return this.#pages.run(`${room} ${top} ${wanted.newest}`, () => this.#newest(room, top, wanted.newest));
+      return this.#pages.run([room, top, wanted.newest], () => this.#newest(room, top, wanted.newest));
     }
     if (!this.#isNear(room, wanted.since))
       return this.#since(room, wanted.since, this.#settings.joinMessages);
@@ -152,7 +152,7 @@ export class CatchUp {
   }
 
   async #since(room: string, since: Position, limit: number): Promise<Stored> {
-    const result = await this.#reads.run(`${room} ${since.epoch} ${since.seq} ${limit}`, () =>
+    const result = await this.#reads.run([room, since.epoch, since.seq, limit], () =>
       this.#broker.read(room, since, limit),
     );
     const { verdict, epoch, top } = result;

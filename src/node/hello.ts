@@ -58,6 +58,7 @@ export function hello(parts: HelloParts, connection: Connection, frame: HelloFra
   const session = new Session(connection, user, named, settings, parts.clock.now());
   hub.add(session);
   connection.send(encodeFrame(welcome(parts, session, frame)));
+  parts.logger.debug({ connection: session.id, user }, 'hello');
   parts.status.greet(session);
   if (frame.inbox !== undefined) parts.inboxes.open(session, frame.inbox);
   if (named) goOnline(parts, session);

@@ -134,6 +134,10 @@ export class InboxJoins {
     );
     if (!samePosition(begin, missed.at)) slow.beginsBehind(subscription, begin);
     status.roomsChanged(session);
+    this.#parts.logger.debug(
+      { connection: session.id, room, ...begin, reason: missed.reason },
+      'inbox joined',
+    );
   }
 
   #later(waiting: Waiting, error: BrokerError): void {

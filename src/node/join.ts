@@ -3,16 +3,19 @@
  * message on get everything. The reply, the place among the members and the
  * position are set in one turn of the event loop, so that nothing is heard
  * between them: no message is missed and none comes twice. Each step that
- * succeeded is undone where a later one fails.
+ * succeeded is undone where a later one fails, and none is waited for once Redis is away.
  */
 import type { Hub } from '../core/hub.ts';
+import type { Logger } from '../core/logger.ts';
 import type { PresenceSnapshot } from '../core/member.ts';
+import { NO_STATE } from '../core/presence-ledger.ts';
 import type { Session, Subscription } from '../core/session.ts';
 import { joinedFrame } from '../protocol/encode.ts';
 import type { JoinFrame } from '../protocol/messages.ts';
 import type { CatchUp, Missed, Wanted } from './catch-up.ts';
 import type { FanOut } from './fan-out.ts';
 import type { RoomInterest } from './interest.ts';
+import type { LinkStatus } from './link-status.ts';
 import type { PresenceRelay } from './presence-relay.ts';
 import type { PresenceWriter } from './presence-writer.ts';
 import { Refusal } from './refusal.ts';
@@ -31,6 +34,8 @@ export interface JoinParts {
   readonly catchUp: CatchUp;
   readonly presence: PresenceRelay;
   readonly writer: PresenceWriter;
+  readonly status: LinkStatus;
+  readonly logger: Logger;
   readonly settings: JoinSettings;
 }
 
@@ -68,26 +73,39 @@ export function stateText(state: object, bytesMax: number): string {
 
 export async function join(parts: JoinParts, session: Session, frame: JoinFrame): Promise<void> {
   const { room } = frame;
+  const { status, interest } = parts;
   const state = frame.state && stateText(frame.state, parts.settings.limitStateBytes);
   const undo: (() => void)[] = [];
+  let end: 'joined' | 'refused' | undefined;
   try {
-    await parts.interest.acquire(room);
-    undo.push(() => parts.interest.release(room));
-    const version = await enter(parts, session, room, state, undo);
-    const view = await parts.presence.view(room, version);
+    const heard = interest.acquire(room);
+    undo.push(() => void heard.then(() => interest.release(room), nothingToRelease));
+    await status.whileUp(heard);
+    const version = await status.whileUp(enter(parts, session, room, state, undo));
+    const view = await status.whileUp(parts.presence.view(room, version));
     // Set through another node before this one had the user: a later rebuild must not write an empty state in its place.
     const known = view.members?.find(({ user }) => user === session.user);
     if (known) parts.writer.ledger.heardState(room, known.user, known.state);
     const drained = () => whenFull(session, parts.settings);
-    await parts.catchUp.missed(room, wantedBy(frame), drained, (missed) => {
-      if (session.closed) throw new Refusal('unavailable', 'the connection closed while it joined');
-      attach(parts, session, frame, missed, view);
-    });
+    await status.whileUp(
+      parts.catchUp.missed(room, wantedBy(frame), drained, (missed) => {
+        if (session.closed) throw new Refusal('unavailable', 'the connection closed while it joined');
+        if (end === 'refused') throw new Refusal('unavailable', 'the join was refused meanwhile');
+        attach(parts, session, frame, missed, view);
+        end = 'joined';
+      }),
+    );
   } catch (error) {
+    // Redis went away in the moment after the reply: that is told as `status`, and the join stands.
+    if (end === 'joined') return;
+    end = 'refused';
     for (const step of undo.reverse()) step();
     throw error;
   }
 }
+
+/** An `acquire` that rejects holds nothing, and whoever waited for it was told why. */
+function nothingToRelease(): void {}
 
 /** Until the connection has taken what is queued, where that is much: replies to many joins must not pile up. */
 export function whenFull(
@@ -107,6 +125,10 @@ function enter(
   undo: (() => void)[],
 ): Promise<number> {
   const { writer } = parts;
+  if (state !== undefined) {
+    const before = writer.ledger.get(room, session.user)?.state ?? NO_STATE;
+    undo.push(() => writer.takeBack(room, session.user, state, before));
+  }
   if (session.subscriptions.has(room)) {
     return state === undefined ? Promise.resolve(0) : writer.state(room, session.user, state);
   }
@@ -159,5 +181,10 @@ function attach(
       },
       missed.entries,
     ),
+  );
+  const { epoch, seq } = missed.at;
+  parts.logger.debug(
+    { connection: session.id, user: session.user, room, epoch, seq, reason: missed.reason },
+    'room joined',
   );
 }

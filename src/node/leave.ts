@@ -1,5 +1,6 @@
 /** Leave: out of the room at once, and out of its presence. A closed connection leaves everything, but is held for a while. */
 import type { Hub } from '../core/hub.ts';
+import type { Logger } from '../core/logger.ts';
 import type { Session } from '../core/session.ts';
 import { isInboxRoom } from '../protocol/names.ts';
 import type { FanOut } from './fan-out.ts';
@@ -13,6 +14,7 @@ export interface LeaveParts {
   readonly interest: RoomInterest;
   readonly writer: PresenceWriter;
   readonly status: LinkStatus;
+  readonly logger: Logger;
 }
 
 export function leave(parts: LeaveParts, session: Session, room: string): void {
@@ -22,6 +24,7 @@ export function leave(parts: LeaveParts, session: Session, room: string): void {
   parts.writer.leave(room, session.user, 'left');
   parts.interest.release(room);
   parts.status.roomsChanged(session);
+  parts.logger.debug({ connection: session.id, user: session.user, room }, 'room left');
 }
 
 /** The connection is gone, clean or not: only `leave`, a kick or an expired token end membership at once. */
@@ -31,5 +34,9 @@ export function leaveAllClosed(parts: LeaveParts, session: Session): void {
     // Whoever has the inbox open is in nobody's presence by that; the online state of the same name is hello's.
     if (!isInboxRoom(room)) parts.writer.close(room, session.user);
     parts.interest.release(room);
+    parts.logger.debug(
+      { connection: session.id, user: session.user, room },
+      'room left by a closed connection',
+    );
   }
 }

@@ -23,6 +23,7 @@ import { LinkStatus } from './link-status.ts';
 import { PresenceRelay, type PresenceRelaySettings } from './presence-relay.ts';
 import { PresenceWriter, type PresenceWriterSettings } from './presence-writer.ts';
 import { RateGate, type RateSettings } from './rate-gate.ts';
+import { Recount } from './recount.ts';
 import { Relay, type RelaySettings } from './relay.ts';
 import { RoomRequests } from './room-requests.ts';
 import { deliverSignal } from './signal.ts';
@@ -65,6 +66,7 @@ export class Node {
   readonly #relay: Relay;
   readonly #presence: PresenceRelay;
   readonly #writer: PresenceWriter;
+  readonly #recount: Recount;
   readonly #status: LinkStatus;
   readonly #rates: RateGate;
   readonly #slow: SlowConsumers;
@@ -92,8 +94,16 @@ export class Node {
       settings,
     );
     this.#writer = new PresenceWriter(presence, clock, logger, settings);
+    this.#recount = new Recount(this.hub, presence, logger);
     this.#rates = new RateGate(clock, settings);
-    const interest = new RoomInterest(broker, clock, settings, [this.#relay, this.#presence]);
+    const interest = new RoomInterest(broker, clock, settings, [
+      this.#relay,
+      this.#presence,
+      {
+        follow: (room) => logger.debug({ room }, 'room heard'),
+        unfollow: (room) => logger.debug({ room }, 'room no longer heard'),
+      },
+    ]);
     const catchUp = new CatchUp(broker, this.#relay, clock, settings);
     this.#inboxes = new InboxJoins({
       broker,
@@ -156,6 +166,7 @@ export class Node {
       access,
       interest,
       catchUp,
+      logger,
       settings,
       hub: this.hub,
       fanOut: this.#fanOut,
@@ -226,9 +237,6 @@ export class Node {
   /** The store may have forgotten this node: everybody who is here is said again. */
   async #rebuild(): Promise<void> {
     await this.#writer.rebuild();
-    const named = [...this.hub.sessions()].filter((session) => session.named);
-    for (const user of new Set(named.map((session) => session.user))) {
-      void this.#ports.presence.countConnections(user, this.hub.connectionsOf(user));
-    }
+    void this.#recount.run();
   }
 }

@@ -2,14 +2,16 @@
  * Makes the presence store say what the ledger says. Level-triggered: one write
  * at a time per (room, user), the last value wins, and a write that failed or
  * whose outcome is unknown stays dirty and is written again. So presence is
- * right again after any outage without anybody remembering what was missed.
+ * right again after any outage without anybody remembering what was missed. The
+ * one thing that is given up is a change of state whose sender was told that it
+ * is certainly not applied: written later, it would surprise everybody.
  */
 import { BrokerError } from '../broker/broker.ts';
 import type { PresenceStore } from '../broker/presence.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { LeftReason } from '../core/member.ts';
-import { type Holding, PresenceLedger } from '../core/presence-ledger.ts';
+import { type FormerState, type Holding, PresenceLedger } from '../core/presence-ledger.ts';
 
 export interface PresenceWriterSettings {
   readonly presenceHoldMs: number;
@@ -30,7 +32,8 @@ export class PresenceWriter {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #settings: PresenceWriterSettings;
-  readonly #writing = new Set<Holding>();
+  /** Writes under way, each with those who asked before it began. */
+  readonly #writing = new Map<Holding, readonly Waiter[]>();
   /** Dirty and not being written, in the order they became so. */
   readonly #waiting = new Set<Holding>();
   /** Writes that failed: they wait for the retry timer, or for Redis to be back. */
@@ -52,12 +55,20 @@ export class PresenceWriter {
     return this.#settled(holding);
   }
 
-  /** Replaces the user's state. Resolves once the store has it. */
+  /** Replaces the user's state. Resolves once the store has it; rejected with `unavailable` it is given up. */
   state(room: string, user: string, state: string): Promise<number> {
     const holding = this.ledger.get(room, user);
     if (!holding) return Promise.resolve(0);
     this.ledger.state(holding, state);
     return this.#settled(holding);
+  }
+
+  /** Takes a state back, for a join that failed after it was set, unless somebody changed it since. */
+  takeBack(room: string, user: string, state: string, before: string): void {
+    const holding = this.ledger.get(room, user);
+    if (!holding || holding.leaving || holding.state !== state || state === before) return;
+    this.ledger.state(holding, before);
+    this.#enqueue(holding);
   }
 
   leave(room: string, user: string, reason: LeftReason): void {
@@ -106,10 +117,11 @@ export class PresenceWriter {
     this.#stopped = true;
     this.#waiting.clear();
     this.#putOff.clear();
-    for (const waiters of this.#waiters.values()) {
-      for (const waiter of waiters) waiter.reject(new BrokerError('unavailable', 'the node is stopping'));
+    for (const holding of [...this.#writing.keys(), ...this.#waiters.keys()]) {
+      const code = this.#writing.has(holding) ? 'unknown_outcome' : 'unavailable';
+      for (const waiter of this.#takeWaiters(holding))
+        waiter.reject(new BrokerError(code, 'the node is stopping'));
     }
-    this.#waiters.clear();
   }
 
   #settled(holding: Holding): Promise<number> {
@@ -138,43 +150,52 @@ export class PresenceWriter {
   }
 
   async #write(holding: Holding): Promise<void> {
-    this.#writing.add(holding);
-    holding.dirty = false;
+    this.#writing.set(holding, this.#takeWaiters(holding));
+    const former = this.ledger.takeUp(holding);
     const { room, user, state, stated, leaving } = holding;
     try {
       const version = leaving
         ? await this.#store.drop(room, user, leaving)
         : await this.#store.hold(room, user, state, stated);
-      if (stated && holding.state === state) holding.stated = false;
+      this.ledger.applied(holding, state, stated);
       this.#written(holding, version);
     } catch (error) {
       holding.dirty = true;
-      this.#failed(holding, error);
+      this.#failed(holding, former, error);
     } finally {
       this.#pump();
     }
   }
 
+  /** Those who asked since the last write began, and those who wait for it where one is under way. */
+  #takeWaiters(holding: Holding): readonly Waiter[] {
+    const waiters = [...(this.#writing.get(holding) ?? []), ...(this.#waiters.get(holding) ?? [])];
+    if (this.#writing.has(holding)) this.#writing.set(holding, []);
+    this.#waiters.delete(holding);
+    return waiters;
+  }
+
   #written(holding: Holding, version: number): void {
+    for (const waiter of this.#writing.get(holding) ?? []) waiter.resolve(version);
     this.#writing.delete(holding);
     if (holding.dirty) {
-      // It changed meanwhile: those who wait, wait for the newest value.
+      // It changed meanwhile: those who asked since wait for the newest value.
       this.#enqueue(holding);
       return;
     }
     if (holding.leaving) this.ledger.forget(holding);
-    const waiters = this.#waiters.get(holding);
-    this.#waiters.delete(holding);
-    for (const waiter of waiters ?? []) waiter.resolve(version);
+    for (const waiter of this.#takeWaiters(holding)) waiter.resolve(version);
   }
 
-  #failed(holding: Holding, error: unknown): void {
+  #failed(holding: Holding, former: FormerState | undefined, error: unknown): void {
+    const waiters = this.#takeWaiters(holding);
     this.#writing.delete(holding);
     this.#logger.debug({ room: holding.room, error: messageOf(error) }, 'presence: write put off');
-    const waiters = this.#waiters.get(holding);
-    this.#waiters.delete(holding);
     const failure = error instanceof Error ? error : new Error(String(error));
-    for (const waiter of waiters ?? []) waiter.reject(failure);
+    const certainlyNotApplied = error instanceof BrokerError && error.code === 'unavailable';
+    if (certainlyNotApplied) this.ledger.restore(holding, former);
+    else holding.former = undefined;
+    for (const waiter of waiters) waiter.reject(failure);
     if (this.#stopped) return;
     this.#putOff.add(holding);
     if (this.#retryTimer) return;

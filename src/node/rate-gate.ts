@@ -14,6 +14,8 @@ export interface RateSettings {
   readonly limitInFlight: number;
 }
 
+const OF_USER = 'publishes and signals of this user';
+
 export class RateGate {
   readonly #clock: Clock;
   readonly #users: KeyedBuckets;
@@ -25,12 +27,27 @@ export class RateGate {
     this.#rooms = new KeyedBuckets(settings.limitRoomPerSecond, settings.limitRoomPerSecond);
   }
 
-  /** Lets a publish or a signal through, or throws `rate_limited` with when to come back. */
-  message(session: Session, room: string): void {
+  /**
+   * First of all, for whatever a connection publishes or signals, also where that is refused for
+   * another reason. Like the others it throws `rate_limited` with when to come back.
+   */
+  connection(session: Session): void {
+    refuseUntil(session.publishes.take(this.#clock.now()), 'publishes and signals of this connection');
+  }
+
+  /**
+   * Behind the check that the sender may: without that order, whoever is not in a room could use up its
+   * rate with publishes that are refused, and its members could say nothing any more.
+   */
+  publish(session: Session, room: string): void {
     const now = this.#clock.now();
-    refuseUntil(session.publishes.take(now), 'publishes and signals of this connection');
-    refuseUntil(this.#users.take(session.user, now), 'publishes and signals of this user');
+    refuseUntil(this.#users.take(session.user, now), OF_USER);
     refuseUntil(this.#rooms.take(room, now), 'publishes in this room');
+  }
+
+  /** For what is not stored (a signal, a read mark): the rate of a room is for publishes. */
+  unstored(session: Session): void {
+    refuseUntil(this.#users.take(session.user, this.#clock.now()), OF_USER);
   }
 
   join(session: Session): void {

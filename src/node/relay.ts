@@ -14,18 +14,19 @@ import { splicedFrame, textFrame } from '../core/frame.ts';
 import type { Hub } from '../core/hub.ts';
 import type { Logger } from '../core/logger.ts';
 import { entryBytes } from '../core/room-buffer.ts';
-import { type MessagesKept, messagesKept } from '../core/retention.ts';
+import type { MessagesKept } from '../core/retention.ts';
 import { RoomStream, type StreamLimits } from '../core/room-stream.ts';
 import { encodeFrame, messageHead, messageStart } from '../protocol/encode.ts';
 import type { EpochFrame, ResetFrame } from '../protocol/messages.ts';
 import type { Position, ResetReason } from '../protocol/position.ts';
 import type { FanOut } from './fan-out.ts';
+import { HeadChecks } from './head-checks.ts';
+import { entriesOf, KeptReads } from './kept-reads.ts';
 import { RingBudget } from './ring-budget.ts';
 
 export interface RelaySettings extends StreamLimits, MessagesKept {
   readonly ringBytesTotal: number;
   readonly syncBytesTotal: number;
-  readonly joinMessages: number;
 }
 
 interface Followed {
@@ -42,8 +43,9 @@ interface Followed {
 
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 2000;
-/** A live room that was silent for so long is compared with the store, in case a subscription died unseen. */
-const HEAD_CHECK_MS = 60_000;
+/** What one read of a missing range may bring, at most: after a lost link, 64 rooms are read at a time. */
+const CHUNK_ENTRIES = 128;
+const CHUNK_BYTES = 1_048_576;
 
 /** The sum over all rooms is taken once per so many bytes held back, not per message. */
 const BUFFER_CHECK_BYTES = 1_048_576;
@@ -56,7 +58,8 @@ export interface RelayEvents {
 }
 
 export class Relay {
-  readonly #broker: Broker;
+  readonly #kept: KeptReads;
+  readonly #heads: HeadChecks;
   readonly #hub: Hub;
   readonly #fanOut: FanOut;
   readonly #clock: Clock;
@@ -76,7 +79,7 @@ export class Relay {
     settings: RelaySettings,
     events: RelayEvents,
   ) {
-    this.#broker = broker;
+    this.#kept = new KeptReads(broker, settings);
     this.#hub = hub;
     this.#fanOut = fanOut;
     this.#clock = clock;
@@ -84,6 +87,10 @@ export class Relay {
     this.#settings = settings;
     this.#events = events;
     this.#rings = new RingBudget(settings.ringBytesTotal);
+    this.#heads = new HeadChecks(broker, clock, logger, this.#rooms, {
+      differs: (room) => this.gap(room),
+      presenceVersion: (room, version) => events.presenceVersion(room, version),
+    });
   }
 
   /** Follows a room whose channel was acknowledged: finds its top, then everything after it. */
@@ -172,33 +179,15 @@ export class Relay {
     this.#read(room, followed);
   }
 
-  /** Compares rooms that were silent for a minute with the store; called every few seconds. */
+  /** Compares rooms that were silent for a minute with the store; called every five seconds. */
   checkSilentRooms(): void {
-    const silentSince = this.#clock.now() - HEAD_CHECK_MS;
-    for (const [room, followed] of this.#rooms) {
-      if (!followed.stream.live || followed.heardAtMs > silentSince) continue;
-      followed.heardAtMs = this.#clock.now();
-      void this.#checkHead(room, followed);
-    }
-  }
-
-  async #checkHead(room: string, followed: Followed): Promise<void> {
-    try {
-      const head = await this.#broker.read(room, null, 1);
-      const { cursor, live } = followed.stream;
-      if (this.#rooms.get(room) !== followed || !live || !cursor) return;
-      this.#events.presenceVersion(room, head.presenceVersion);
-      if (head.epoch !== cursor.epoch || head.top > cursor.seq) this.gap(room);
-    } catch (error) {
-      this.#logger.debug({ room, error: messageOf(error) }, 'relay: head check failed');
-    }
+    void this.#heads.page();
   }
 
   #read(room: string, followed: Followed): void {
     const generation = followed.stream.readIssued();
-    // All that is kept fits one answer: of a break, an answer tells only its newest part, and the rest would be skipped.
-    const limit = Math.max(messagesKept(room, this.#settings), this.#settings.joinMessages);
-    this.#broker.read(room, followed.stream.cursor, limit).then(
+    const limit = entriesOf(CHUNK_BYTES, followed.stream.ring, CHUNK_ENTRIES);
+    this.#kept.after(room, followed.stream.cursor, limit).then(
       (result) => {
         if (this.#rooms.get(room) !== followed) return;
         followed.retryMs = RETRY_MIN_MS;

@@ -18,7 +18,6 @@ import type { Access, Action } from './access.ts';
 import { type HistorySettings, history } from './history.ts';
 import { checkJoin, type JoinParts, type JoinSettings, join, stateText } from './join.ts';
 import { leave } from './leave.ts';
-import type { LinkStatus } from './link-status.ts';
 import { presenceTold } from './presence-relay.ts';
 import { type PayloadSettings, publish } from './publish.ts';
 import type { RateGate } from './rate-gate.ts';
@@ -48,7 +47,6 @@ export interface RoomRequestParts extends JoinParts {
   readonly broker: Broker;
   readonly access: Access;
   readonly rates: RateGate;
-  readonly status: LinkStatus;
   readonly relay: Relay;
   readonly settings: JoinSettings & HistorySettings & PayloadSettings;
 }
@@ -89,6 +87,7 @@ export class RoomRequests {
     this.#parts.rates.join(session);
     this.#permit(session, 'join', frame.room);
     checkJoin(session, frame, this.#parts.settings);
+    this.#parts.status.mustBeUp();
     // Joined again, a room takes the place it has.
     const places = session.subscriptions.has(frame.room) ? 0 : 1;
     session.joining += places;
@@ -99,8 +98,9 @@ export class RoomRequests {
 
   #publish(session: Session, frame: PublishFrame): Promise<void> {
     const { id, room } = frame;
-    this.#parts.rates.message(session, room);
+    this.#parts.rates.connection(session);
     this.#joined(session, 'publish', room);
+    this.#parts.rates.publish(session, room);
     return publish(this.#parts.broker, session, frame, this.#parts.settings).then(
       ({ epoch, seq, duplicate }) => {
         if (id === undefined) return;
@@ -112,8 +112,9 @@ export class RoomRequests {
   }
 
   #signal(session: Session, frame: SignalFrame): undefined {
-    this.#parts.rates.message(session, frame.room);
+    this.#parts.rates.connection(session);
     this.#joined(session, 'signal', frame.room);
+    this.#parts.rates.unstored(session);
     sendSignal(this.#parts.broker, session, frame, this.#parts.settings);
     return this.#ok(session, frame);
   }
@@ -126,8 +127,12 @@ export class RoomRequests {
 
   #state(session: Session, frame: StateFrame): Promise<void> {
     this.#joined(session, 'state', frame.room);
-    const state = stateText(frame.state, this.#parts.settings.limitStateBytes);
-    return this.#parts.writer.state(frame.room, session.user, state).then(() => this.#ok(session, frame));
+    const { status, writer, settings } = this.#parts;
+    const state = stateText(frame.state, settings.limitStateBytes);
+    status.mustBeUp();
+    // Sent when Redis goes away, it may arrive or not: what is said at once can only be that.
+    const written = status.whileUp(writer.state(frame.room, session.user, state), 'unknown_outcome');
+    return written.then(() => this.#ok(session, frame));
   }
 
   async #presence(session: Session, frame: PresenceRequestFrame): Promise<void> {
@@ -135,7 +140,8 @@ export class RoomRequests {
     // The online state of a user is no room to be joined; who may ask is the access port's to say.
     if (isInboxRoom(room)) this.#permit(session, 'presence', room);
     else this.#joined(session, 'presence', room);
-    const known = await this.#parts.presence.view(room, 0);
+    this.#parts.status.mustBeUp();
+    const known = await this.#parts.status.whileUp(this.#parts.presence.view(room, 0));
     this.#parts.fanOut.flush(room);
     const view = this.#parts.presence.sealed(room, known);
     presenceTold(session, room, view.version);
@@ -152,8 +158,9 @@ export class RoomRequests {
 
   #send(session: Session, { id, to, data, key }: SendFrame): Promise<void> {
     const room = inboxOf(to);
-    this.#parts.rates.message(session, room);
+    this.#parts.rates.connection(session);
     this.#permit(session, 'send', room);
+    this.#parts.rates.publish(session, room);
     return publish(this.#parts.broker, session, { room, data, key }, this.#parts.settings).then(
       ({ epoch, seq, duplicate }) => {
         if (id === undefined) return;
@@ -164,8 +171,9 @@ export class RoomRequests {
 
   async #read(session: Session, frame: ReadFrame): Promise<void> {
     const room = inboxOf(session.user);
-    this.#parts.rates.message(session, room);
+    this.#parts.rates.connection(session);
     this.#ownInbox(session, 'read', room);
+    this.#parts.rates.unstored(session);
     await markRead(this.#parts.broker, this.#parts.relay, session, frame);
     if (frame.id !== undefined) session.connection.send(encodeFrame({ type: 'ok', id: frame.id }));
   }

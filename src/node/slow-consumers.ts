@@ -10,9 +10,8 @@ import type { Broker } from '../broker/broker.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Entry, ReadResult } from '../core/entry.ts';
 import { textFrame } from '../core/frame.ts';
-import { KeyedMutex } from '../core/keyed-mutex.ts';
 import type { Logger } from '../core/logger.ts';
-import { type MessagesKept, messagesKept } from '../core/retention.ts';
+import type { MessagesKept } from '../core/retention.ts';
 import { RoomStream, type StreamLimits } from '../core/room-stream.ts';
 import type { Session, Subscription } from '../core/session.ts';
 import { SingleFlight } from '../core/single-flight.ts';
@@ -20,6 +19,7 @@ import { CLOSE } from '../protocol/codes.ts';
 import { encodeFrame, messageFrame } from '../protocol/encode.ts';
 import { type Position, samePosition } from '../protocol/position.ts';
 import type { FanOut, SlowKeeper } from './fan-out.ts';
+import { entriesOf, KeptReads } from './kept-reads.ts';
 import { largestOver } from './outbox-total.ts';
 import type { PresenceRelay } from './presence-relay.ts';
 import type { Relay } from './relay.ts';
@@ -44,7 +44,7 @@ const RETRY_MS = 200;
 const CLOSE_PATIENCE_MS = 1000;
 
 export class SlowConsumers implements SlowKeeper {
-  readonly #broker: Broker;
+  readonly #kept: KeptReads;
   readonly #relay: Relay;
   readonly #presence: PresenceRelay;
   readonly #fanOut: FanOut;
@@ -53,7 +53,6 @@ export class SlowConsumers implements SlowKeeper {
   readonly #settings: SlowConsumerSettings;
   readonly #sessions = new Map<Session, Stalled>();
   readonly #reads = new SingleFlight<ReadResult>();
-  readonly #wholeReads = new KeyedMutex();
 
   constructor(
     broker: Broker,
@@ -64,7 +63,7 @@ export class SlowConsumers implements SlowKeeper {
     logger: Logger,
     settings: SlowConsumerSettings,
   ) {
-    this.#broker = broker;
+    this.#kept = new KeptReads(broker, settings);
     this.#relay = relay;
     this.#presence = presence;
     this.#fanOut = fanOut;
@@ -159,7 +158,12 @@ export class SlowConsumers implements SlowKeeper {
       return true;
     }
     const kept = stream.ring.after(behind);
-    if (!kept) return this.#stepFromStore(subscription, behind, this.#chunkEntries(stream));
+    if (!kept)
+      return this.#stepFromStore(
+        subscription,
+        behind,
+        entriesOf(this.#chunkBytes, stream.ring, CHUNK_ENTRIES),
+      );
     this.#deliver(subscription, behind, kept);
     return true;
   }
@@ -220,26 +224,8 @@ export class SlowConsumers implements SlowKeeper {
 
   /** Members who fell behind together, as after an outage, share their reads. */
   #read(room: string, behind: Position, limit: number): Promise<ReadResult> {
-    const question = `${room} ${behind.epoch} ${behind.seq} ${limit}`;
-    return this.#reads.run(question, () => this.#readWhole(room, behind, limit));
-  }
-
-  async #readWhole(room: string, behind: Position, limit: number): Promise<ReadResult> {
-    const result = await this.#broker.read(room, behind, limit);
-    const cut = 'entries' in result && !('terms' in result) && result.entries.length >= limit;
-    if (!cut) return result;
-    // Of a break, an answer tells only its newest part: the rest of what is kept would be skipped. One at a time,
-    // because all that a room keeps is much, and many may have fallen out of it together.
-    return this.#wholeReads.run('', () =>
-      this.#broker.read(room, behind, messagesKept(room, this.#settings)),
-    );
-  }
-
-  /** So many entries as a chunk may have bytes, by the size of those in the ring. */
-  #chunkEntries({ ring }: RoomStream): number {
-    if (ring.length === 0) return CHUNK_ENTRIES;
-    const entries = Math.ceil((this.#chunkBytes * ring.length) / ring.bytes);
-    return Math.min(CHUNK_ENTRIES, Math.max(1, entries));
+    const question = [room, behind.epoch, behind.seq, limit];
+    return this.#reads.run(question, () => this.#kept.after(room, behind, limit));
   }
 
   /** What one step may write. Also where nobody is ever paused, an inbox is told in chunks. */

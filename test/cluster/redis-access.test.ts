@@ -34,11 +34,20 @@ test('with the documented Redis user everything works, and the password is in no
       REDIS_USERNAME: 'room',
       REDIS_PASSWORD: PASSWORD,
     });
+    const inDatabase = await nodeForTest({
+      ...env,
+      REDIS_DB: '3',
+      REDIS_URL: `redis://room:${PASSWORD}@127.0.0.1:${redis.port}`,
+    });
     const wrong = await nodeForTest({
       ...env,
       REDIS_URL: `redis://room:not-${PASSWORD}@127.0.0.1:${redis.port}`,
     });
-    await Promise.all([byUrl.ready(), byParts.ready()]);
+    await Promise.all([byUrl.ready(), byParts.ready(), inDatabase.ready()]);
+    const apart = await TestClient.hello(inDatabase.url, 'carl');
+    expect(await apart.join('room')).toMatchObject({ type: 'joined' });
+    expect(await apart.publish('room', 'apart')).toMatchObject({ type: 'ok', seq: 1 });
+    await apart.find((frame) => frame.type === 'message');
 
     const alice = await TestClient.hello(byUrl.url, 'alice');
     const bob = await TestClient.hello(byParts.url, 'bob');
@@ -62,7 +71,9 @@ test('with the documented Redis user everything works, and the password is in no
     await again.call('ACL', 'SETUSER', 'room', 'reset', 'on', `>${PASSWORD}`, ...documentedRules('app:'));
     await alice.find((frame) => frame.type === 'status' && frame['redis'] === 'up', 15_000);
 
-    const told = [byUrl, byParts, wrong].flatMap((node) => node.lines.map((line) => JSON.stringify(line)));
+    const told = [byUrl, byParts, inDatabase, wrong].flatMap((node) =>
+      node.lines.map((line) => JSON.stringify(line)),
+    );
     for (const node of [byUrl, wrong]) told.push(JSON.stringify(await node.health()));
     expect(told.length).toBeGreaterThan(20);
     expect(told.filter((text) => text.includes(PASSWORD))).toEqual([]);

@@ -42,15 +42,25 @@ async function outage({ redis, nodes, alice, bob }: Pair, back: () => Promise<vo
 }
 
 async function duringOutage(node: NodeProcess, alice: TestClient): Promise<void> {
+  const secondTab = await TestClient.hello(node.url, 'alice');
   const began = performance.now();
   const answers = await Promise.all([
     alice.publish('room', 'lost?'),
     alice.join('elsewhere'),
     alice.request({ type: 'history', room: 'room' }),
+    // Nothing new has to be asked of Redis for these: they waited for the room to be healed, for seconds.
+    alice.join('room'),
+    alice.request({ type: 'presence', room: 'room' }),
+    alice.request({ type: 'presence', room: '@bob' }),
+    secondTab.join('room'),
+    // Refused for certain: neither may be there when Redis is back.
+    alice.request({ type: 'state', room: 'room', state: { lost: true } }),
+    alice.join('room', { state: { lost: true } }),
   ]);
   for (const answer of answers)
     expect(answer).toMatchObject({ type: 'error', code: 'unavailable', retryable: true });
   expect(performance.now() - began).toBeLessThan(1000);
+  await secondTab.close();
 
   const neighbour = await TestClient.hello(node.url, 'neighbour');
   await neighbour.find(status('down'));
@@ -134,11 +144,22 @@ test('a node told to use Redis waits for it: not ready, never silently embedded,
       REDIS_MODE: 'on',
       REDIS_HOST: '127.0.0.1',
       REDIS_PORT: String(redis.port),
+      REDIS_PASSWORD: 'hushhush',
     });
     expect(await node.readyStatus()).toBe(404);
+    // An operator who mistyped the address reads so at once; once for both links, and not that something was lost.
+    const told = await node.line(({ msg }) => msg === 'Redis cannot be reached yet, trying again');
+    expect(told).toMatchObject({
+      level: 'warn',
+      redis: `redis://127.0.0.1:${redis.port}/0`,
+      reason: expect.stringContaining('ECONNREFUSED'),
+      attempts: 1,
+    });
     const client = await TestClient.hello(node.url);
     await client.find(status('down'));
     expect(await client.join('room')).toMatchObject({ type: 'error', code: 'unavailable' });
+    expect(node.lines.filter(({ level }) => level === 'warn')).toEqual([told]);
+    expect(JSON.stringify(node.lines)).not.toContain('hushhush');
     await redis.restart();
     await client.find(status('up'));
     expect(await client.join('room')).toMatchObject({ type: 'joined' });

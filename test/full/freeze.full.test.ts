@@ -33,6 +33,9 @@ test('SIGSTOP for 30 s: its users leave once, the zombie is fenced, and after th
     for (let n = 0; n < 50; n += 1) await watcher.publish('room', n);
     await new Promise((resolve) => setTimeout(resolve, FROZEN_MS - (performance.now() - frozenAt)));
     frozen.thaw();
+    // It may not write under the name that its peers have cleaned up behind, and says so, once.
+    const fenced = await frozen.line(({ msg }) => msg.startsWith('fenced'), 20_000);
+    expect(fenced).toMatchObject({ level: 'warn', msg: 'fenced: presence goes on under a new incarnation' });
 
     // No client reconnects: the socket was never cut, there is no proxy in this test.
     await sleeper.find((frame) => frame.type === 'message' && frame['data'] === 49, 20_000);
@@ -49,6 +52,8 @@ test('SIGSTOP for 30 s: its users leave once, the zombie is fenced, and after th
     }
     const left = watcher.of('presence').filter((frame) => told(frame, 'left', 'sleeper'));
     expect(left).toHaveLength(1);
+    expect(frozen.lines.filter(({ msg }) => msg.startsWith('fenced'))).toEqual([fenced]);
+    expect(other.lines.filter(({ msg }) => msg.startsWith('fenced'))).toEqual([]);
     expect((await sleeper.publish('room', 'after')).type).toBe('ok');
   } finally {
     await redis.stop();

@@ -390,6 +390,41 @@ describe('rates', () => {
     expect(await bob.publish('r', 1)).toMatchObject({ code: 'rate_limited', retryAfterMs: 334 });
   });
 
+  it('of a room are not used up by who is not in it: refused publishes cost their sender alone', async () => {
+    const { hello } = begin({ limitRoomPerSecond: 3, limitUserPerSecond: 3 });
+    const [member, stranger, strangerToo] = [await hello('ann'), await hello('eve'), await hello('eve')];
+    await member.join('r');
+    await strangerToo.join('other');
+    for (let n = 0; n < 5; n += 1) {
+      expect(await stranger.publish('r', n)).toMatchObject({ code: 'not_joined' });
+      expect(await stranger.request({ type: 'signal', room: 'r', data: n })).toMatchObject({
+        code: 'not_joined',
+      });
+    }
+    for (let n = 0; n < 3; n += 1) expect(await member.publish('r', n)).toMatchObject({ type: 'ok' });
+    expect(await strangerToo.publish('other', 1)).toMatchObject({ type: 'ok' });
+  });
+
+  it('of a connection count what is refused, too', async () => {
+    const { hello } = begin({ limitPublishPerSecond: 2, limitPublishBurst: 2 });
+    const client = await hello('ann');
+    for (let n = 0; n < 2; n += 1) {
+      expect(await client.publish('elsewhere', n)).toMatchObject({ code: 'not_joined' });
+    }
+    expect(await client.publish('elsewhere', 2)).toMatchObject({ code: 'rate_limited' });
+  });
+
+  it('of a room are for publishes: cursors in a busy room do not keep its members from writing', async () => {
+    const { hello } = begin({ limitRoomPerSecond: 2 });
+    const client = await hello('ann');
+    await client.join('r');
+    for (let n = 0; n < 5; n += 1) {
+      expect(await client.request({ type: 'signal', room: 'r', data: n })).toMatchObject({ type: 'ok' });
+    }
+    for (let n = 0; n < 2; n += 1) expect(await client.publish('r', n)).toMatchObject({ type: 'ok' });
+    expect(await client.publish('r', 2)).toMatchObject({ code: 'rate_limited' });
+  });
+
   it('over in each of 10 seconds in a row close with 4008', async () => {
     const { hello, advance } = begin({ limitPublishPerSecond: 1, limitPublishBurst: 1 });
     const client = await hello('ann');

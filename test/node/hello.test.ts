@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Refusal } from '../../src/node/refusal.ts';
+import { gate } from '../support/gate.ts';
 import { createNodeFixture, type FixtureOptions, type NodeFixture } from '../support/node-fixture.ts';
 
 let fixture: NodeFixture | undefined;
@@ -208,6 +209,56 @@ describe('the online state of a user', () => {
     await advance(0);
     const watcher = await hello('watcher');
     expect(await watcher.request({ type: 'presence', room: '@ann' })).toMatchObject({ count: 1 });
+  });
+});
+
+describe('the connections of all users', () => {
+  it('are counted again after a rebuild, each user once and a few at a time', async () => {
+    // All in one turn stood in front of every publish, for as long as Redis took for tens of thousands.
+    const { hello, store, settle } = begin();
+    const leaving = await hello('leaving');
+    for (let n = 0; n < 100; n += 1) await hello(`u${n}`);
+    await hello('u0');
+    await hello();
+    const counted: string[] = [];
+    let [underWay, most] = [0, 0];
+    const held = gate();
+    store.presence.countConnections = async (user, count) => {
+      underWay += 1;
+      most = Math.max(most, underWay);
+      await held.opened;
+      underWay -= 1;
+      counted.push(`${user} ${count}`);
+      return count;
+    };
+    store.rebuild();
+    await settle();
+    expect(most).toBe(32);
+    leaving.drop();
+    held.open();
+    while (underWay > 0) await settle();
+    expect(most).toBeLessThanOrEqual(33);
+    const told = counted.filter((line) => !line.startsWith('leaving')).sort();
+    expect(told).toEqual(Array.from({ length: 100 }, (_, n) => `u${n} ${n === 0 ? 2 : 1}`).sort());
+  });
+
+  it('are counted anew by a later rebuild, which the one before it does not go beside', async () => {
+    const { hello, store, settle } = begin();
+    for (let n = 0; n < 100; n += 1) await hello(`u${n}`);
+    let counted = 0;
+    const held = gate();
+    store.presence.countConnections = async (_user, count) => {
+      counted += 1;
+      await held.opened;
+      return count;
+    };
+    store.rebuild();
+    await settle();
+    store.rebuild();
+    await settle();
+    held.open();
+    for (let n = 0; n < 20; n += 1) await settle();
+    expect(counted).toBe(32 + 100);
   });
 });
 

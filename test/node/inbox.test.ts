@@ -473,3 +473,21 @@ describe('two nodes', () => {
     expect(two.violations()).toEqual([]);
   });
 });
+
+describe('an inbox that is resumed', () => {
+  it('is not answered with what another user asked for in the same moment', async () => {
+    // The user `u` could say an epoch that made its question, as one text, that of the user `u b`: the later of
+    // the two was given the answer of the other, and told that it had lost messages it had not.
+    const { connect, settle, ann } = await begin({ settings: { ringMessages: 0 } });
+    const sent = await ann.request({ type: 'send', to: 'u b', data: 'for u b' });
+    const { epoch } = sent as unknown as Position;
+    const [other, owner] = [connect(), connect()];
+    other.say({ type: 'hello', user: 'u', inbox: { epoch: `b ${epoch}`, seq: 0 } });
+    owner.say({ type: 'hello', user: 'u b', inbox: { epoch, seq: 0 } });
+    await settle();
+    expect(other.connection.of('joined')).toMatchObject([{ recovered: false, reason: 'lost', messages: [] }]);
+    expect(owner.connection.of('joined')).toMatchObject([
+      { recovered: true, messages: [{ data: 'for u b' }] },
+    ]);
+  });
+});

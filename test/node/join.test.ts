@@ -615,23 +615,80 @@ describe('a join that fails', () => {
     expect(left).toEqual([]);
   });
 
-  it('while the store is away fails at once, also in a room already joined', async () => {
-    const { hello, store } = begin();
-    const ann = await hello('ann');
+  it('while the store is away fails at once, also in a room that this connection or the node is in', async () => {
+    const { hello, store, settle } = begin();
+    const [ann, annToo] = [await hello('ann'), await hello('ann')];
     await ann.join('r');
     store.goDown();
-    expect(await ann.join('new')).toMatchObject({ code: 'unavailable' });
+    // None of these has to ask the store anything new, and so each would wait for the room to be healed.
+    expect(await ann.join('new')).toMatchObject({ code: 'unavailable', retryable: true });
+    expect(await ann.join('r')).toMatchObject({ code: 'unavailable' });
+    expect(await annToo.join('r')).toMatchObject({ code: 'unavailable' });
+    expect(await ann.request({ type: 'presence', room: 'r' })).toMatchObject({ code: 'unavailable' });
+    expect(await annToo.request({ type: 'presence', room: '@ann' })).toMatchObject({ code: 'unavailable' });
+    store.comeUp();
+    store.relink();
+    await settle();
+    // The subscription of before stands.
+    await published(store, 'r', 1);
+    await settle();
+    expect(ann.connection.seqs('r')).toEqual([1]);
+    expect((await annToo.join('r'))['count']).toBe(1);
   });
 
-  it('again, while the store is away, fails as soon as the deadline', async () => {
-    const { hello, store, advance } = begin();
+  it.each<Call>(['subscribe', 'hold', 'snapshot', 'read'])(
+    'that waits at %s when the store goes away is refused in that moment, and undone',
+    async (call) => {
+      const { hello, store, advance, settle, node } = begin();
+      const [ann, bob] = [await hello('ann'), await hello('bob')];
+      const held = gate();
+      store.before(call, (room) => (room === 'r' ? held.opened : undefined));
+      ann.say({ type: 'join', id: 'j', room: 'r', state: { mood: 'good' } });
+      await settle();
+      expect(ann.connection.reply('j')).toBeUndefined();
+      store.goDown();
+      await settle();
+      expect(ann.connection.reply('j')).toMatchObject({ code: 'unavailable' });
+      // The answer that comes late is of no effect, and the room can be joined as ever.
+      store.before(call, undefined);
+      store.comeUp();
+      store.relink();
+      held.open();
+      await advance(5_000);
+      expect(ann.connection.of('joined')).toEqual([]);
+      expect(node.hub.members('r').size).toBe(0);
+      expect((await store.presence.snapshot('r', 10)).count).toBe(0);
+      expect(await bob.join('r')).toMatchObject({ type: 'joined', count: 1 });
+      expect(await ann.join('r')).toMatchObject({ type: 'joined', count: 2 });
+    },
+  );
+
+  it('that waits again, in a room already joined, is refused in the moment in which the store goes away', async () => {
+    const { hello, store, settle } = begin();
     const ann = await hello('ann');
     await ann.join('r');
-    store.goDown();
+    store.loseLink();
     ann.say({ type: 'join', id: 'j', room: 'r' }, { type: 'presence', id: 'p', room: 'r' });
-    await advance(5_000);
+    await settle();
+    expect(ann.connection.reply('j')).toBeUndefined();
+    store.goDown();
+    await settle();
     expect(ann.connection.reply('j')).toMatchObject({ code: 'unavailable' });
     expect(ann.connection.reply('p')).toMatchObject({ code: 'unavailable' });
+  });
+
+  it('that was answered stands, whatever goes away in the same moment', async () => {
+    const { hello, store, settle, node } = begin();
+    const ann = await hello('ann');
+    const send = ann.connection.send.bind(ann.connection);
+    ann.connection.send = (frame) => {
+      send(frame);
+      if (ann.connection.of('joined').length > 0) store.goDown();
+    };
+    ann.say({ type: 'join', id: 'j', room: 'r' });
+    await settle();
+    expect(ann.connection.frames.filter((frame) => frame['id'] === 'j')).toMatchObject([{ type: 'joined' }]);
+    expect(node.hub.members('r').size).toBe(1);
   });
 });
 

@@ -289,6 +289,74 @@ describe('the state of a user', () => {
   });
 });
 
+describe('a state that was answered with an error', () => {
+  async function pair(): Promise<{ one: NodeFixture; ann: Client; shown: () => Promise<unknown> }> {
+    const [one, two] = beginTwo();
+    const [ann, bob] = [await one.hello('ann'), await two.hello('bob')];
+    await ann.join('r', { state: { at: 1 } });
+    await bob.join('r');
+    const shown = async () => {
+      await one.advance(1_000);
+      const { members } = await bob.request({ type: 'presence', room: 'r' });
+      return (members as { user: string; state: object }[]).find(({ user }) => user === 'ann')?.state;
+    };
+    return { one, ann, shown };
+  }
+
+  const refuse = () => {
+    throw new BrokerError('unavailable', 'no lease');
+  };
+
+  it('"unavailable" because Redis is away is not there when Redis is back', async () => {
+    const { one, ann, shown } = await pair();
+    one.store.goDown();
+    expect(await ann.request({ type: 'state', room: 'r', state: { at: 2 } })).toMatchObject({
+      code: 'unavailable',
+    });
+    expect(await ann.join('r', { state: { at: 3 } })).toMatchObject({ code: 'unavailable' });
+    one.store.comeUp();
+    one.store.relink();
+    expect(await shown()).toEqual({ at: 1 });
+  });
+
+  it('"unavailable" because the write was refused, as by a lease that ran out, is not written later', async () => {
+    const { one, ann, shown } = await pair();
+    one.store.before('hold', refuse);
+    expect(await ann.request({ type: 'state', room: 'r', state: { at: 2 } })).toMatchObject({
+      code: 'unavailable',
+    });
+    expect(await ann.join('r', { state: { at: 3 } })).toMatchObject({ code: 'unavailable' });
+    one.store.before('hold', undefined);
+    expect(await shown()).toEqual({ at: 1 });
+  });
+
+  it('"unavailable" because a join failed behind its write is taken back with the join', async () => {
+    const { one, ann, shown } = await pair();
+    const annToo = await one.hello('ann');
+    one.store.before('read', refuse);
+    const since = { epoch: 'of.old', seq: 1 };
+    expect(await ann.join('r', { state: { at: 2 }, since })).toMatchObject({ code: 'unavailable' });
+    expect(await annToo.join('r', { state: { at: 3 }, since })).toMatchObject({ code: 'unavailable' });
+    expect(await shown()).toEqual({ at: 1 });
+  });
+
+  it('"unknown_outcome" because it was under way when Redis went away may be there, and is', async () => {
+    const { one, ann, shown } = await pair();
+    const held = gate();
+    one.store.before('hold', () => held.opened);
+    ann.say({ type: 'state', id: 's', room: 'r', state: { at: 2 } });
+    await one.settle();
+    one.store.goDown();
+    await one.settle();
+    expect(ann.connection.reply('s')).toMatchObject({ code: 'unknown_outcome', retryable: true });
+    one.store.before('hold', undefined);
+    one.store.comeUp();
+    one.store.relink();
+    held.open();
+    expect(await shown()).toEqual({ at: 2 });
+  });
+});
+
 describe('what a member chose to receive', () => {
   it('"count" gets counts of joins and leaves alone, "none" gets nothing', async () => {
     const { hello, advance } = begin();

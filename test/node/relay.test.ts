@@ -121,6 +121,114 @@ describe('a gap', () => {
   });
 });
 
+describe('the end of a silent room', () => {
+  it('that went back in the store under the same epoch is told: what is sent next would be taken for repetitions', async () => {
+    const { hello, store, advance } = begin();
+    const ann = await hello('ann');
+    const { epoch } = await ann.join('r');
+    await publish(store, 'r', 5);
+    const seen: (number | null)[] = [];
+    const rolledBack = { epoch: String(epoch), top: 3, presenceVersion: 0 };
+    store.broker.read = async (_room, since): Promise<ReadResult> => {
+      seen.push(since && since.seq);
+      return since
+        ? { ...rolledBack, verdict: 'diverged', entries: [] }
+        : { ...rolledBack, verdict: 'fresh' };
+    };
+    await advance(70_000);
+    expect(seen).toEqual([null, 5]);
+    expect(tellings(ann)).toEqual([1, 2, 3, 4, 5, 'reset diverged 3']);
+  });
+
+  it('that was overtaken by what was heard while it was asked for is no difference', async () => {
+    const { hello, store, advance, settle } = begin();
+    const ann = await hello('ann');
+    await ann.join('r');
+    await publish(store, 'r', 5);
+    const held = gate();
+    store.after('read', () => held.opened);
+    await advance(70_000);
+    const before = reads(store, 'r');
+    await publish(store, 'r', 3);
+    held.open();
+    await settle();
+    expect(reads(store, 'r')).toBe(before);
+    expect(tellings(ann)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
+  it('is looked at a few rooms at a time, so that joins find room in the queue of reads', async () => {
+    const rooms = Array.from({ length: 1_000 }, (_, n) => `r${n}`);
+    const { hello, store, advance, settle } = begin({
+      limitRoomsPerConnection: 0,
+      limitJoinsPerSecond: 0,
+      limitInFlight: 0,
+    });
+    const ann = await hello('ann');
+    for (const room of rooms) ann.say({ type: 'join', id: room, room });
+    while (!ann.connection.reply('r999')) await settle();
+    expect(ann.connection.of('joined')).toHaveLength(1_000);
+    let [asked, underWay, most] = [0, 0, 0];
+    store.before('read', async () => {
+      asked += 1;
+      underWay += 1;
+      most = Math.max(most, underWay);
+      await Promise.resolve();
+    });
+    store.after('read', () => {
+      underWay -= 1;
+    });
+    await advance(60_000);
+    expect(most).toBeLessThanOrEqual(8);
+    // A page, and not all of a node's rooms in one moment.
+    expect(asked).toBe(84);
+    await advance(60_000);
+    expect(asked).toBeGreaterThanOrEqual(1_000);
+    expect(asked).toBeLessThan(1_100);
+    expect(most).toBeLessThanOrEqual(8);
+  });
+
+  it('is not looked at again while the store has not answered', async () => {
+    const { hello, store, advance } = begin();
+    const ann = await hello('ann');
+    for (const room of ['a', 'b']) await ann.join(room);
+    const held = gate();
+    store.before('read', () => held.opened);
+    const before = store.calls.length;
+    await advance(300_000);
+    expect(store.calls.slice(before).filter((call) => call.startsWith('read'))).toEqual(['read b', 'read a']);
+    held.open();
+  });
+});
+
+describe('a long gap', () => {
+  const limits = async (bytes: number, count: number): Promise<{ asked: number[]; told: unknown[] }> => {
+    const { hello, store, settle } = begin({ ringMessages: 16, limitOutboxBytes: 0 });
+    const ann = await hello('ann');
+    await ann.join('r');
+    await publish(store, 'r', 16, 'x'.repeat(bytes));
+    const asked: number[] = [];
+    store.before('read', (_room, _since, limit) => void asked.push(limit as number));
+    store.loseLink();
+    await publish(store, 'r', count, 'x'.repeat(bytes));
+    store.relink();
+    for (let n = 0; n < count; n += 1) await settle();
+    return { asked, told: tellings(ann) };
+  };
+
+  it('is read in chunks of about a megabyte, and nothing is missing between them', async () => {
+    const { asked, told } = await limits(30_000, 100);
+    expect(told).toEqual(Array.from({ length: 116 }, (_, n) => n + 1));
+    expect(asked).toHaveLength(3);
+    expect(Math.max(...asked)).toBeLessThan(40);
+  });
+
+  it('of small messages is read in few', async () => {
+    const { asked, told } = await limits(10, 300);
+    expect(told).toEqual(Array.from({ length: 316 }, (_, n) => n + 1));
+    expect(asked).toEqual([128, 128, 128]);
+  });
+});
+
 describe('a read that fails', () => {
   it('is repeated for as long as it takes, with growing pauses; members stay and are told nothing wrong', async () => {
     const { hello, store, advance } = begin();

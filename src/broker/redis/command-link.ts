@@ -10,6 +10,7 @@ import type { Clock, Random, Timer } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Argument, Commands } from './commands.ts';
 import { Exchange } from './exchange.ts';
+import type { FirstContact } from './first-contact.ts';
 import { Link } from './link.ts';
 import { batchOutcomes, isMissingScript, NOT_CONNECTED, valueOf, type Outcome } from './outcome.ts';
 import { createRedisTime, parseTime } from './redis-time.ts';
@@ -30,6 +31,7 @@ export interface CommandLinkOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly scripts: ReadonlyMap<ScriptName, Script>;
+  readonly contact?: FirstContact | undefined;
 }
 
 export interface ScriptCall {

@@ -5,6 +5,11 @@
  * Cluster by configuration. The number 128 and the function are fixed for ever:
  * another choice would look for yesterday's rooms elsewhere.
  *
+ * Keys belong to the database they are written in, but a channel is heard in
+ * every database of a Redis. So channels name the database themselves, where it
+ * is not 0: without that, two deployments told apart by their database alone
+ * would hear each other's signals, presence and canaries.
+ *
  * It does not judge names: who calls has parsed them (PROTOCOL "Room names").
  * Names that could break a key apart are escaped or, being a fault of ours, refused.
  */
@@ -55,8 +60,11 @@ export interface Keys {
   roomOfChannel(channel: Buffer | string): string | undefined;
 }
 
-/** @param prefix put before every key, `rc:` by default; braces in it would move the hash tag and are refused. */
-export function createKeys(prefix: string): Keys {
+/**
+ * @param prefix put before every key, `rc:` by default; braces in it would move the hash tag and are refused.
+ * @param db the database the keys are in.
+ */
+export function createKeys(prefix: string, db = 0): Keys {
   if (/[{}]/.test(prefix)) {
     throw new RangeError(`the Redis prefix must not contain { or }, got ${JSON.stringify(prefix)}`);
   }
@@ -71,7 +79,9 @@ export function createKeys(prefix: string): Keys {
     if (LONE_SURROGATE.test(room)) throw new RangeError(`not a room: ${JSON.stringify(room)}`);
     return shared(partitionOf(room), kind);
   };
+  const inDb = db === 0 ? '' : `db${db}:`;
   const channelStart = `${prefix}{rc`;
+  const channelKind = `}:${inDb}room:`;
 
   return {
     partitions: PARTITIONS,
@@ -86,21 +96,21 @@ export function createKeys(prefix: string): Keys {
     live: (partition) => shared(partition, 'live'),
     dead: (partition) => shared(partition, 'dead'),
     grace: (partition) => shared(partition, 'grace'),
-    channel: (room) => ofRoom(room, `room:${room}`),
-    canary: (partition = 0) => shared(partition, 'canary'),
-    control: () => shared(0, 'control'),
+    channel: (room) => ofRoom(room, `${inDb}room:${room}`),
+    canary: (partition = 0) => shared(partition, `${inDb}canary`),
+    control: () => shared(0, `${inDb}control`),
     revoked: () => shared(0, 'revoked'),
-    roomOfChannel: (channel) => roomAfter(channelStart, channel.toString()),
+    roomOfChannel: (channel) => roomAfter(channelStart, channelKind, channel.toString()),
   };
 }
 
-function roomAfter(channelStart: string, channel: string): string | undefined {
+function roomAfter(channelStart: string, channelKind: string, channel: string): string | undefined {
   if (!channel.startsWith(channelStart)) return undefined;
   // Looked for from the tag on, so that a room may itself contain "}:room:".
   const tagEnd = channel.indexOf('}', channelStart.length);
   if (tagEnd <= channelStart.length || tagEnd > channelStart.length + 3) return undefined;
-  if (!channel.startsWith('}:room:', tagEnd)) return undefined;
-  const room = channel.slice(tagEnd + '}:room:'.length);
+  if (!channel.startsWith(channelKind, tagEnd)) return undefined;
+  const room = channel.slice(tagEnd + channelKind.length);
   return room === '' ? undefined : room;
 }
 

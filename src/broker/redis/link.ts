@@ -8,6 +8,7 @@
 import { Redis } from 'ioredis';
 import type { Clock, Random, Timer } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
+import { FirstContact } from './first-contact.ts';
 import { connectionOptions, maskedAddress, type RedisTarget } from './redis-target.ts';
 
 export interface LinkOptions {
@@ -17,6 +18,8 @@ export interface LinkOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Shared by the links to one Redis, so that its absence at the start is said once; its own where there is none. */
+  readonly contact?: FirstContact | undefined;
 }
 
 export interface LinkListener {
@@ -38,6 +41,9 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #listener: LinkListener;
   readonly #address: string;
+  readonly #contact: FirstContact;
+  /** Did real work at least once since the start. */
+  #hasWorked = false;
   #current: Redis | undefined;
   #opened = false;
   #started = false;
@@ -52,6 +58,7 @@ export class Link {
     this.#options = options;
     this.#listener = listener;
     this.#address = maskedAddress(options.target);
+    this.#contact = options.contact ?? new FirstContact(options);
   }
 
   start(): void {
@@ -74,6 +81,7 @@ export class Link {
     if (this.#warned) logger.info({ link: name, redis: this.#address }, 'Redis link works again');
     this.#failures = 0;
     this.#warned = false;
+    this.#hasWorked = true;
   }
 
   /** Destroys the socket for good, without calling `lost`. */
@@ -120,17 +128,23 @@ export class Link {
 
   #close(redis: Redis, reason: string): void {
     if (redis !== this.#current) return;
-    const { clock, logger, name, random } = this.#options;
+    const { clock, name, random } = this.#options;
     const wasOpen = this.#opened;
     this.stop();
-    const fields = { link: name, redis: this.#address, reason };
-    if (this.#warned) logger.debug(fields, 'Redis link still not usable');
-    else logger.warn(fields, 'Redis link lost');
-    this.#warned = true;
+    if (this.#hasWorked) this.#tellLost(reason);
+    else this.#contact.failed(name, reason);
     const capMs = Math.min(RETRY_CAP_MS, RETRY_FIRST_MS * 2 ** Math.min(this.#failures, 10));
     this.#failures += 1;
     this.#timer = clock.after(random.fraction() * capMs, () => this.#attempt());
     if (wasOpen) this.#listener.lost();
+  }
+
+  #tellLost(reason: string): void {
+    const { logger, name } = this.#options;
+    const fields = { link: name, redis: this.#address, reason };
+    if (this.#warned) logger.debug(fields, 'Redis link still not usable');
+    else logger.warn(fields, 'Redis link lost');
+    this.#warned = true;
   }
 }
 

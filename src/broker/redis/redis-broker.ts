@@ -12,6 +12,7 @@ import { Canary, type CanarySettings } from './canary.ts';
 import { CommandLink, type CommandLinkSettings } from './command-link.ts';
 import type { Commands } from './commands.ts';
 import { encodeSignal } from './envelope.ts';
+import { FirstContact } from './first-contact.ts';
 import { createKeys, type Keys } from './keys.ts';
 import { Listener } from './listener.ts';
 import { Publisher, type PublisherSettings } from './publisher.ts';
@@ -69,8 +70,9 @@ class RedisBroker implements Broker {
   constructor(options: RedisBrokerOptions) {
     const { settings, target, clock, logger } = options;
     this.#logger = logger;
-    const keys = createKeys(settings.redisPrefix);
-    const commands = new CommandLink({ ...options, scripts: loadScripts() });
+    const keys = createKeys(settings.redisPrefix, target.db);
+    const contact = new FirstContact(options);
+    const commands = new CommandLink({ ...options, contact, scripts: loadScripts() });
     this.keys = keys;
     this.commands = commands;
     this.#listener = new Listener({ clock, logger, canary: (counter) => this.#canary.heard(counter) });
@@ -90,7 +92,7 @@ class RedisBroker implements Broker {
       heldRooms: () => this.#subscriber.rooms.rooms(),
     });
     this.#marker = new ReadMarker({ commands, keys, settings });
-    this.#subscriber = this.#createSubscriber(options);
+    this.#subscriber = this.#createSubscriber(options, contact);
     this.#canary = this.#createCanary(options);
     commands.onUsable((usable) => this.#availability.set('commands', usable));
     this.#reads.down(AWAY);
@@ -141,14 +143,21 @@ class RedisBroker implements Broker {
   markRead: Broker['markRead'] = (room, position) => this.#marker.mark(room, position);
 
   signal(room: string, signal: Signal): void {
-    if (!this.commands.usable) {
-      if (this.#subscriber.rooms.isWanted(room)) this.#listener.signal(room, signal);
+    const { rooms } = this.#subscriber;
+    if (!this.commands.usable || this.#availability.status === 'down') {
+      if (rooms.isWanted(room)) this.#listener.signal(room, signal);
       return;
     }
     if (this.#signalsOut >= SIGNALS_OUT_MAX) return;
     this.#signalsOut += 1;
+    const unasked = rooms.unasked(room);
     this.commands
       .call('publish', this.keys.channel(room), encodeSignal(signal))
+      .then(() => {
+        // Published while this room could not be heard here: it will not come back, and is given to the members
+        // on this node directly. Had the room been asked for meanwhile, it might come twice.
+        if (unasked !== undefined && rooms.unasked(room) === unasked) this.#listener.signal(room, signal);
+      })
       .catch((error: unknown) => {
         this.#logger.debug({ reason: String(error) }, 'a signal was not sent');
       })
@@ -163,10 +172,10 @@ class RedisBroker implements Broker {
     return latencyMs === undefined ? { status } : { status, latencyMs };
   }
 
-  #createSubscriber(options: RedisBrokerOptions): Subscriber {
+  #createSubscriber(options: RedisBrokerOptions, contact: FirstContact): Subscriber {
     const listener = this.#listener;
     return new Subscriber(
-      { ...options, keys: this.keys },
+      { ...options, contact, keys: this.keys },
       {
         heard: (room, payload) => listener.heard(room, payload),
         canaryHeard: (payload) => listener.canaryHeard(payload),

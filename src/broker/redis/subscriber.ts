@@ -9,6 +9,7 @@ import type { Redis } from 'ioredis';
 import type { Clock, Random, Timer } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import { Exchange } from './exchange.ts';
+import type { FirstContact } from './first-contact.ts';
 import type { Keys } from './keys.ts';
 import { Link } from './link.ts';
 import type { RedisTarget } from './redis-target.ts';
@@ -39,6 +40,7 @@ export interface SubscriberOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly keys: Pick<Keys, 'channel' | 'canary'>;
+  readonly contact?: FirstContact | undefined;
 }
 
 const PING_MS = 2_000;

@@ -34,7 +34,9 @@ interface Wanted {
   readonly channel: string;
   /** SUBSCRIBE was sent on the present connection and not refused. */
   asked: boolean;
-  /** … and acknowledged. */
+  /** How often it was sent, on whatever connection. */
+  asks: number;
+  /** Asked for and acknowledged. */
   heard: boolean;
   /** A `subscribe` of it resolved once: from now on its return is told by `resubscribed`. */
   promised: boolean;
@@ -77,6 +79,15 @@ export class Subscriptions {
 
   isHeard(room: string): boolean {
     return this.#wanted.get(room)?.heard === true;
+  }
+
+  /**
+   * A number where Redis was not asked for this wanted room on the present connection, or there is none. As
+   * long as it is the same, nothing published to the room can be heard here.
+   */
+  unasked(room: string): number | undefined {
+    const wanted = this.#wanted.get(room);
+    return wanted?.asked === false ? wanted.asks : undefined;
   }
 
   /** A copy: rooms come and go while it is walked. */
@@ -148,7 +159,8 @@ export class Subscriptions {
 
   #want(room: string): Wanted {
     const channel = this.#options.channelOf(room);
-    const wanted = { room, channel, asked: false, heard: false, promised: false, waiters: new Set<Waiter>() };
+    const waiters = new Set<Waiter>();
+    const wanted = { room, channel, asked: false, asks: 0, heard: false, promised: false, waiters };
     this.#wanted.set(room, wanted);
     this.#byChannel.set(channel, wanted);
     this.#unsent.add(wanted);
@@ -189,7 +201,10 @@ export class Subscriptions {
   }
 
   #sendChunk(send: SendChannels, chunk: readonly Wanted[]): void {
-    for (const wanted of chunk) wanted.asked = true;
+    for (const wanted of chunk) {
+      wanted.asked = true;
+      wanted.asks += 1;
+    }
     const channels = chunk.map(({ channel }) => channel);
     void send('subscribe', channels).then((outcome) => {
       // An answer of an earlier connection says nothing about this one.

@@ -226,7 +226,9 @@ describe('a commands link', () => {
       username: 'limited',
       password: 'pw',
     });
-    await vi.waitFor(() => expect(logger.saying('Redis link lost')[0]?.fields.reason).toMatch(/^NOPERM/));
+    await vi.waitFor(() =>
+      expect(logger.saying('Redis cannot be reached yet')[0]?.fields.reason).toMatch(/^NOPERM/),
+    );
     expect(link.usable).toBe(false);
     await client.call('ACL', 'SETUSER', 'limited', '+script|load');
     await vi.waitFor(() => expect(link.usable).toBe(true), { timeout: 5_000 });
@@ -273,7 +275,7 @@ describe('TLS', () => {
       expect(await trusting.link.call('ping')).toBe('PONG');
       const wary = started({ host: '127.0.0.1', port, tls: true });
       await vi.waitFor(() =>
-        expect(wary.logger.saying('Redis link lost')[0]?.fields.reason).toMatch(/self.signed/),
+        expect(wary.logger.saying('Redis cannot be reached yet')[0]?.fields.reason).toMatch(/self.signed/),
       );
       expect(wary.link.usable).toBe(false);
     } finally {

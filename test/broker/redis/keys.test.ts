@@ -137,6 +137,22 @@ describe('Redis keys', () => {
     );
   });
 
+  test('channels name their database where it is not 0, because Redis carries them to all', () => {
+    const inThird = createKeys('rc:', 3);
+    const tag = `rc:{rc${crc16('general') % 128}}`;
+    expect(inThird.channel('general')).toBe(`${tag}:db3:room:general`);
+    expect(inThird.canary()).toBe('rc:{rc0}:db3:canary');
+    expect(inThird.control()).toBe('rc:{rc0}:db3:control');
+    expect(inThird.meta('general')).toBe(keys.meta('general'));
+    fc.assert(
+      fc.property(roomName, fc.nat(65_535), fc.nat(65_535), (room, one, other) => {
+        const [here, there] = [createKeys('rc:', one), createKeys('rc:', other)];
+        expect(here.roomOfChannel(here.channel(room))).toBe(room);
+        expect(there.roomOfChannel(here.channel(room))).toBe(one === other ? room : undefined);
+      }),
+    );
+  });
+
   test('what would move the hash tag or split a key is refused', () => {
     expect(() => createKeys('a{b}:')).toThrow(RangeError);
     expect(() => createKeys('a}')).toThrow(RangeError);

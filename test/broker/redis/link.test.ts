@@ -49,7 +49,10 @@ describe('a link', () => {
     expect(told).toEqual([]);
     // One warning for the whole outage; an operator is not told the same ten times a minute.
     expect(logger.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
-    expect(logger.saying('Redis link lost')[0]?.fields.reason).toMatch(/ECONNREFUSED/);
+    const warned = logger.saying('Redis cannot be reached yet');
+    expect(warned[0]?.fields).toMatchObject({ reason: expect.stringMatching(/ECONNREFUSED/), attempts: 1 });
+    // It never was there: nothing was lost.
+    expect(logger.saying('Redis link lost')).toEqual([]);
   });
 
   it('does not wait for ever for a handshake that is never answered', async () => {
@@ -62,6 +65,8 @@ describe('a link', () => {
     const { logger, told } = started((server.address() as AddressInfo).port);
     await vi.waitFor(() => expect(connections).toBeGreaterThan(2), 5_000);
     expect(told).toEqual([]);
-    expect(logger.saying('Redis link lost')[0]?.fields.reason).toBe(`not open after ${OPEN_TIMEOUT_MS} ms`);
+    expect(logger.saying('Redis cannot be reached yet')[0]?.fields.reason).toBe(
+      `not open after ${OPEN_TIMEOUT_MS} ms`,
+    );
   });
 });

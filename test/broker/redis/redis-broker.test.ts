@@ -292,6 +292,58 @@ describe('an outage', () => {
   });
 });
 
+describe('signals while only the subscriber link is gone', () => {
+  const names = (rig: BrokerRig) => rig.heard.signals('room').map(({ body }) => nameIn(body));
+
+  // They were published, and the node that sent them could not hear them: members beside the sender missed what
+  // members of other nodes were told.
+  it('reach the members here as well, whether or not the loss was told yet', async () => {
+    const one = await started({ redisPrefix: 'deaf:' });
+    const two = await started({ redisPrefix: 'deaf:' }, server.port);
+    await Promise.all([one.broker.subscribe('room'), two.broker.subscribe('room')]);
+    proxy.setMode('cut', isSubscriber);
+    await one.heard.until(() => count(one, 'linkLost') === 1, 'the loss');
+    one.broker.signal('room', { sender: 'c1', body: bodyOf('blip') });
+    one.broker.signal('elsewhere', { sender: 'c1', body: bodyOf('nobody') });
+    await one.heard.until(() => names(one).length === 1, 'the signal here');
+    await two.heard.until(() => names(two).length === 1, 'the signal there');
+    expect(one.heard.statuses()).toEqual(['up']);
+
+    await one.status('down');
+    expect(one.commands.usable).toBe(true);
+    one.broker.signal('room', { sender: 'c1', body: bodyOf('down') });
+    one.broker.signal('elsewhere', { sender: 'c1', body: bodyOf('nobody') });
+    expect(names(one)).toEqual(['blip', 'down']);
+
+    proxy.setMode('pass');
+    await one.status('up');
+    one.broker.signal('room', { sender: 'c1', body: bodyOf('again') });
+    for (const rig of [one, two])
+      await rig.heard.until(() => names(rig).includes('again'), 'the last signal');
+    expect(names(one)).toEqual(['blip', 'down', 'again']);
+    expect(names(two)).toEqual(['blip', 'again']);
+    expect(one.heard.signals('elsewhere')).toEqual([]);
+  });
+
+  it('never come twice, however often the link is lost and found', async () => {
+    const one = await started({ redisPrefix: 'flap:' });
+    const two = await started({ redisPrefix: 'flap:' }, server.port);
+    await Promise.all([one.broker.subscribe('room'), two.broker.subscribe('room')]);
+    const sent = Array.from({ length: 800 }, (_, index) => `s${index}`);
+    for (const [index, name] of sent.entries()) {
+      if (index % 100 === 50) proxy.cutOpen(isSubscriber);
+      one.broker.signal('room', { sender: 'c1', body: bodyOf(name) });
+      if (index % 2 === 0) await publish(one, 'room', name);
+    }
+    await two.heard.until(() => names(two).length === sent.length, 'every signal there');
+    await one.heard.until(() => count(one, 'subscribed') >= 8, 'the room again');
+    one.broker.signal('room', { sender: 'c1', body: bodyOf('end') });
+    await one.heard.until(() => names(one).at(-1) === 'end', 'the last signal');
+    expect(new Set(names(one)).size).toBe(names(one).length);
+    expect(names(one).length).toBeGreaterThan(sent.length / 2);
+  });
+});
+
 describe('what does not fit together', () => {
   it('is told as a gap when an envelope is of an unknown format, and logged once a minute', async () => {
     const rig = await started();
