@@ -109,7 +109,7 @@ const rows = [
   { group: 'Limits', env: 'LIMIT_PRESENCE_RESUME', type: 'int', default: 900, min: 0, max: 1_000_000, unit: 'users', meaning: 'Users at which such a room shows members again. At most LIMIT_PRESENCE_MEMBERS.' },
   { group: 'Limits', env: 'LIMIT_OUTBOX_BYTES', type: 'int', default: 262_144, min: 0, max: BYTES_MAX, unit: 'bytes', meaning: 'Queued to one connection above which it is paused and catches up later.' },
   { group: 'Limits', env: 'LIMIT_OUTBOX_MAX_BYTES', type: 'int', default: 2_097_152, min: 0, max: BYTES_MAX, unit: 'bytes', meaning: 'Queued to one connection above which it is closed 4009. At least LIMIT_OUTBOX_BYTES and one full reply (JOIN_BYTES) together.' },
-  { group: 'Limits', env: 'LIMIT_OUTBOX_TOTAL_BYTES', type: 'int', default: 268_435_456, min: 0, max: 1_099_511_627_776, unit: 'bytes', meaning: 'Queued to all connections of the node together; above it the largest are closed 4009 first.' },
+  { group: 'Limits', env: 'LIMIT_OUTBOX_TOTAL_BYTES', type: 'int', default: 268_435_456, min: 0, max: 1_099_511_627_776, unit: 'bytes', meaning: 'Queued to all connections of the node together; above it the largest are closed 1013 first.' },
   { group: 'Limits', env: 'LIMIT_OUTBOX_STALL_MS', type: 'int', default: 10_000, min: 0, max: TIMER_MS_MAX, unit: 'ms', meaning: 'A paused connection that takes nothing for this long is closed 4009.' },
 ] as const satisfies readonly Row[];
 

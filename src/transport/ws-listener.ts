@@ -12,7 +12,7 @@ import type { Connection } from '../core/connection.ts';
 import type { Logger } from '../core/logger.ts';
 import { TokenBucket } from '../core/rate-limit.ts';
 import { closeWith } from '../node/replies.ts';
-import { CLOSE } from '../protocol/codes.ts';
+import { CLOSE, type CloseCode } from '../protocol/codes.ts';
 import { SUBPROTOCOL } from '../protocol/limits.ts';
 import { AddressLimit } from './address-limit.ts';
 import type { AddressOf } from './client-address.ts';
@@ -102,14 +102,14 @@ export class WsListener {
   }
 
   /** Closes what is left, with a bound: a peer that does not answer is cut off. */
-  async stop(): Promise<void> {
+  async stop(code: CloseCode = CLOSE.goingAway, reason = 'the server stops'): Promise<void> {
     this.#draining = true;
     this.#heartbeat.stop();
     if (this.#connections.size === 0) return;
     const gone = new Promise<void>((resolve) => {
       this.#emptied = resolve;
     });
-    for (const connection of this.#connections) closeWith(connection, CLOSE.goingAway, 'the server stops');
+    for (const connection of this.#connections) closeWith(connection, code, reason);
     // `ws` bounds a closing handshake, but not a socket whose peer ended its half and reads nothing of ours.
     const force = this.#parts.clock.after(this.#parts.settings.closeTimeoutMs, () => {
       for (const connection of this.#connections) connection.terminate();

@@ -51,6 +51,7 @@ class Stage {
           listen: () => this.listens(),
           drain: () => this.#call('drain'),
           close: () => this.#call('close'),
+          fail: () => this.#call('fail'),
         });
       },
       createLogger: () => ({
@@ -198,18 +199,19 @@ describe('the end', () => {
     expect((await stage.logged('stopping failed'))[2]['error']).toMatchObject({ message: 'stuck' });
   });
 
-  it('after an uncaught error is a close and exit code 1, within 5 s', async () => {
+  // It once was a `close`, which told clients 1001 as if an operator had asked for it.
+  it('after an uncaught error is a failure and exit code 1, within 5 s', async () => {
     const done = stage.run();
     await stage.logged('listening');
     stage.terminal.crash(new Error('boom'));
     stage.terminal.crash(new Error('again, from the closing'));
-    expect(stage.calls).toEqual(['close']);
+    expect(stage.calls).toEqual(['fail']);
     expect(
       stage.lines.filter(([level]) => level === 'error').map(([, , fields]) => String(fields['error'])),
     ).toEqual(['Error: boom', 'Error: again, from the closing']);
     await stage.clock.advanceAsync(5000);
     expect(stage.terminal.exits).toEqual([1]);
-    stage.settle.get('close')?.resolve();
+    stage.settle.get('fail')?.resolve();
     expect(await done).toBe(1);
   });
 
