@@ -1,11 +1,11 @@
 /**
  * Finds the programs that the tests start for themselves (redis-server, haproxy,
- * chromium; python3 with websockets and jq for the examples), and installs what is missing where that is possible without asking
+ * chromium; openssl for certificates; python3 with websockets and jq for the examples), and installs what is missing where that is possible without asking
  * (root on a Debian machine). It never leaves a packaged service running: the
  * tests own every server they use, and one on the default port would hide a
  * test that forgot to start its own.
  *
- * usage: node scripts/programs.mjs [redis-server haproxy chromium jq python3]
+ * usage: node scripts/programs.mjs [redis-server haproxy chromium openssl jq python3]
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
@@ -44,6 +44,7 @@ const PROGRAMS = {
   'redis-server': { variable: 'REDIS_SERVER_BIN', version: '7.0 or newer', brew: 'redis' },
   haproxy: { variable: 'HAPROXY_BIN', version: '2.6 or newer', brew: 'haproxy' },
   chromium: { variable: 'CHROMIUM_BIN', version: 'of any recent version', brew: '--cask chromium' },
+  openssl: { variable: 'OPENSSL_BIN', version: '1.1.1 or newer', brew: 'openssl' },
   jq: { variable: 'JQ_BIN', version: '1.6 or newer', brew: 'jq' },
   python3: {
     variable: 'PYTHON_BIN',
