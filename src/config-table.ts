@@ -40,7 +40,7 @@ const rows = [
   { group: 'Listening', env: 'TRUSTED_PROXIES', type: 'text', pattern: /^[0-9A-Fa-f.:/]+(,[0-9A-Fa-f.:/]+)*$/, unit: 'addresses', meaning: 'Proxies whose X-Forwarded-For says who the client is: addresses or networks with commas between, `10.0.0.5,10.1.0.0/16`. Without it all clients behind a proxy count as one address.' },
   { group: 'Listening', env: 'DEMO', type: 'choice', default: 'on', choices: ['on', 'off'], unit: 'switch', meaning: 'Whether the demo page at `/` and the client library at `/roomcast.js` are served.' },
   { group: 'Listening', env: 'LOG_LEVEL', type: 'choice', default: 'info', choices: ['debug', 'info', 'warn', 'error', 'silent'], unit: 'level', meaning: 'Least severe line that is written.' },
-  { group: 'Listening', env: 'LOG_FORMAT', type: 'choice', default: 'auto', choices: ['auto', 'json', 'pretty'], unit: 'format', meaning: 'auto writes for people on a terminal and JSON elsewhere.' },
+  { group: 'Listening', env: 'LOG_FORMAT', type: 'choice', default: 'auto', choices: ['auto', 'json', 'pretty'], unit: 'format', meaning: 'auto writes for people on a terminal; elsewhere JSON on standard output, and the first lines for people on standard error. json writes JSON alone.' },
 
   { group: 'Redis', env: 'REDIS_URL', type: 'url', unit: 'redis://', meaning: 'Redis without TLS: `redis://user:password@host:6379/0`. Excludes REDIS_TLS_URL and REDIS_HOST.' },
   { group: 'Redis', env: 'REDIS_TLS_URL', type: 'url', unit: 'rediss://', meaning: 'Redis with TLS: `rediss://user:password@host:6379/0`. Excludes REDIS_URL and REDIS_HOST.' },

@@ -135,10 +135,12 @@ function announce(config: Config, port: number, logger: ServerLogger, terminal: 
   const url = `ws://${host}:${port}/ws`;
   const target = redisTarget(config);
   const broker = target.mode === 'on' ? target.label : 'embedded';
-  if (!isPretty(config, terminal)) {
-    logger.info({ url, port, broker, version: terminal.version }, 'listening');
-    return;
-  }
+  const pretty = isPretty(config, terminal);
+  if (!pretty) logger.info({ url, port, broker, version: terminal.version }, 'listening');
+  // Who asked for JSON reads with a program. Who did not may sit before `npm start | tee log`, or before the log of a container.
+  if (!pretty && config.logFormat === 'json') return;
+  // Standard output is then of JSON lines alone.
+  const tell = (line: string) => (pretty ? terminal.out(line) : terminal.err(line));
   // The default of the client commands is 127.0.0.1:8080; only another address has to be named.
   const elsewhere = port === 8080 && (any || config.host === '127.0.0.1') ? '' : ` --url ${url}`;
   for (const line of [
@@ -148,6 +150,6 @@ function announce(config: Config, port: number, logger: ServerLogger, terminal: 
     `  try        ${terminal.command} tail lobby${elsewhere}`,
     `             ${terminal.command} publish lobby '"hello"'${elsewhere}`,
   ]) {
-    terminal.out(line);
+    tell(line);
   }
 }

@@ -88,6 +88,28 @@ describe('the start', () => {
     expect(stage.terminal.outLines).toEqual([]);
   });
 
+  // It once told only programs there: `npm start` in a pipe or a container showed nothing to try.
+  it('tells people the same on standard error where only programs read standard output', async () => {
+    void stage.run('--node-name', 'n1', '--redis-url', 'redis://u:hunter2@db:6380/1');
+    await stage.terminal.errLine('publish');
+    expect(stage.terminal.errLines).toEqual([
+      'roomcast 9.9.9, node n1',
+      '  listening  http://localhost:4321  ws://localhost:4321/ws',
+      '  broker     redis://u:***@db:6380/1',
+      '  try        roomcast tail lobby --url ws://localhost:4321/ws',
+      `             roomcast publish lobby '"hello"' --url ws://localhost:4321/ws`,
+    ]);
+    expect(stage.terminal.outLines).toEqual([]);
+  });
+
+  it('is JSON and nothing else where that was asked for', async () => {
+    stage.terminal.isTerminal = true;
+    void stage.run('--log-format', 'json');
+    await stage.logged('listening');
+    await Promise.resolve();
+    expect([...stage.terminal.outLines, ...stage.terminal.errLines]).toEqual([]);
+  });
+
   it('says what runs, where, and two lines to try on a terminal', async () => {
     stage.terminal.isTerminal = true;
     void stage.run('--node-name', 'n1');
