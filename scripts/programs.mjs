@@ -72,25 +72,34 @@ function apt(...args) {
   });
 }
 
-function installWithApt(names) {
-  const guarded = !existsSync(POLICY);
-  if (guarded) writeFileSync(POLICY, POLICY_DENIES, { mode: 0o755 });
+function installWithApt(names, policy) {
+  const guarded = !existsSync(policy);
+  if (guarded) writeFileSync(policy, POLICY_DENIES, { mode: 0o755 });
   try {
     // The lists of a fresh image are empty; where they are not, a failed update may still do.
     apt('update');
     apt('install', '-y', '--no-install-recommends', ...names);
   } finally {
-    if (guarded) rmSync(POLICY, { force: true });
+    if (guarded) rmSync(policy, { force: true });
   }
 }
 
-/** Whether all of `names` are there, installed first where they must and can be; false after saying what to do. */
-export function ensurePrograms(names = Object.keys(PROGRAMS)) {
+/**
+ * Whether all of `names` are there, installed first where they must and can be; false after saying what to do.
+ * Tests say who we are and where the policy lies.
+ */
+export function ensurePrograms(
+  names = Object.keys(PROGRAMS),
+  { isRoot = process.getuid?.() === 0, policy = POLICY } = {},
+) {
   const missing = names.filter((name) => findProgram(name) === undefined);
   const installable = missing.filter((name) => !process.env[PROGRAMS[name].variable]);
-  if (installable.length > 0 && process.getuid?.() === 0 && allOnPath('apt-get').length > 0) {
+  if (installable.length > 0 && isRoot && allOnPath('apt-get').length > 0) {
     console.error(`roomcast: ${installable.join(', ')} missing, installing with apt-get`);
-    installWithApt(installable.map((name) => PROGRAMS[name].debian ?? name));
+    installWithApt(
+      installable.map((name) => PROGRAMS[name].debian ?? name),
+      policy,
+    );
   }
   // What counts is whether it is there now: apt-get also fails over things that do not concern us.
   const absent = missing.filter((name) => findProgram(name) === undefined);
