@@ -40,6 +40,8 @@ export interface WsListenerParts {
   readonly opened: (connection: Connection) => ConnectionSink;
   /** Whose connection it is, for the limit per address. Default: the other end of the socket. */
   readonly addressOf?: AddressOf;
+  /** Origins of pages that may connect. Default: all. */
+  readonly origins?: ReadonlySet<string> | undefined;
   readonly settings: WsListenerSettings;
 }
 
@@ -124,7 +126,7 @@ export class WsListener {
       this.#parts.logger.debug({ error: error.message }, 'socket failed before the upgrade');
     socket.on('error', ignore);
     const address = this.#parts.addressOf?.(request) ?? socket.remoteAddress ?? '';
-    const refusal = refuseUpgrade(request) ?? this.#overLimit(address);
+    const refusal = refuseUpgrade(request, this.#parts.origins) ?? this.#overLimit(address);
     if (refusal) {
       sendRefusal(socket, refusal);
       return;
