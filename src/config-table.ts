@@ -62,6 +62,8 @@ const rows = [
   { group: 'Connections', env: 'CLOSE_TIMEOUT_MS', type: 'int', default: 5000, min: 100, max: 60_000, unit: 'ms', meaning: 'Time for the closing handshake; then the socket is destroyed.' },
   { group: 'Connections', env: 'RECONNECT_MIN_MS', type: 'int', default: 0, min: 0, max: 600_000, unit: 'ms', meaning: 'Shortest first reconnect delay that clients are told in `welcome`.' },
   { group: 'Connections', env: 'RECONNECT_MAX_MS', type: 'int', default: 2000, min: 0, max: 600_000, unit: 'ms', meaning: 'Longest first reconnect delay that clients are told. At least RECONNECT_MIN_MS.' },
+  { group: 'Connections', env: 'CONNECTION_AGE_MAX_S', type: 'int', default: 14_400, min: 0, max: 31_536_000, unit: 's', meaning: 'A connection older than this, 25 % more or less at random, is closed 1012 and comes back at once and unseen, so that an old process of a proxy empties after a reload. Not while Redis is away. 0 = never.' },
+  { group: 'Connections', env: 'ISOLATE_CLOSE_MS', type: 'int', default: 0, min: 0, max: TIMER_MS_MAX, unit: 'ms', meaning: 'When Redis was away for so long, connections are closed 1012, spread as in a drain, to try another node. 0 = never: a node cannot tell whether it alone lost Redis.' },
 
   { group: 'History and recovery', env: 'HISTORY_MESSAGES', type: 'int', default: 1000, min: 1, max: 1_000_000, unit: 'messages', meaning: 'Newest messages kept per room.' },
   { group: 'History and recovery', env: 'HISTORY_TTL_S', type: 'int', default: 300, min: 1, max: 2_592_000, unit: 's', meaning: "A room's messages expire together this long after the last one." },

@@ -72,6 +72,7 @@ export function createServer(options: ServerOptions): Server {
     logger,
     opened: (connection) => node.opened(connection),
     addressOf: clientAddress(config.trustedProxies),
+    mayRenew: () => node.ready,
     origins: config.allowedOrigins === undefined ? undefined : new Set(config.allowedOrigins.split(',')),
     settings: config,
   });

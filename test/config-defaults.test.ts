@@ -42,6 +42,8 @@ const DEFAULTS: Readonly<Record<string, Figures>> = {
     closeTimeoutMs: 5000,
     reconnectMinMs: 0,
     reconnectMaxMs: 2000,
+    connectionAgeMaxS: 4 * HOUR_S,
+    isolateCloseMs: 0,
   },
   'History and recovery': {
     historyMessages: 1000,

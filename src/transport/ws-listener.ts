@@ -40,6 +40,8 @@ export interface WsListenerParts {
   readonly opened: (connection: Connection) => ConnectionSink;
   /** Whose connection it is, for the limit per address. Default: the other end of the socket. */
   readonly addressOf?: AddressOf;
+  /** Whether who is too old is closed now: they have to find a node that serves them. Default: yes. */
+  readonly mayRenew?: () => boolean;
   /** Origins of pages that may connect. Default: all. */
   readonly origins?: ReadonlySet<string> | undefined;
   readonly settings: WsListenerSettings;
@@ -53,7 +55,7 @@ const BUFFERED_CHUNKS_MAX = 1024;
 export class WsListener {
   readonly #parts: WsListenerParts;
   readonly #server: WebSocketServer;
-  readonly #heartbeat: WsHeartbeat;
+  readonly #heartbeat: WsHeartbeat<WsConnection>;
   readonly #connections = new Set<WsConnection>();
   readonly #addresses: AddressLimit;
   readonly #upgrades: TokenBucket;
@@ -62,9 +64,9 @@ export class WsListener {
   #emptied: (() => void) | undefined;
 
   constructor(parts: WsListenerParts) {
-    const { clock, settings } = parts;
+    const { clock, random, settings } = parts;
     this.#parts = parts;
-    this.#heartbeat = new WsHeartbeat(clock, settings);
+    this.#heartbeat = new WsHeartbeat(clock, random, settings, (connection) => this.#renew(connection));
     this.#addresses = new AddressLimit(settings.limitAddressConnections);
     this.#upgrades = new TokenBucket(
       settings.limitUpgradesPerSecond,
@@ -169,6 +171,12 @@ export class WsListener {
       logger.debug({ connection: connection.id, code }, 'connection closed');
       sink.closed();
     });
+  }
+
+  /** A drain has told everybody a moment of their own already. */
+  #renew(connection: WsConnection): void {
+    if (this.#draining || this.#parts.mayRenew?.() === false) return;
+    closeWith(connection, CLOSE.drain, 'this connection is old; come back at once and resume', 'now');
   }
 
   #forget(connection: WsConnection, address: string): void {
