@@ -64,7 +64,7 @@ export function createServer(options: ServerOptions): Server {
     serverName: `roomcast/${VERSION}`,
     settings: config,
   });
-  const lag = watchEventLoop();
+  const lag = watchEventLoop(clock);
   const http = createHttp({ clock, logger, settings: config });
   const sockets = new WsListener({
     clock,
