@@ -1,11 +1,11 @@
 /**
  * Finds the programs that the tests start for themselves (redis-server, haproxy,
- * chromium; python3 with websockets and jq for the examples), and installs what is missing where that is possible without asking
+ * chromium; openssl for certificates; python3 with websockets and jq for the examples), and installs what is missing where that is possible without asking
  * (root on a Debian machine). It never leaves a packaged service running: the
  * tests own every server they use, and one on the default port would hide a
  * test that forgot to start its own.
  *
- * usage: node scripts/programs.mjs [redis-server haproxy chromium jq python3]
+ * usage: node scripts/programs.mjs [redis-server haproxy chromium openssl jq python3]
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
@@ -44,6 +44,7 @@ const PROGRAMS = {
   'redis-server': { variable: 'REDIS_SERVER_BIN', version: '7.0 or newer', brew: 'redis' },
   haproxy: { variable: 'HAPROXY_BIN', version: '2.6 or newer', brew: 'haproxy' },
   chromium: { variable: 'CHROMIUM_BIN', version: 'of any recent version', brew: '--cask chromium' },
+  openssl: { variable: 'OPENSSL_BIN', version: '1.1.1 or newer', brew: 'openssl' },
   jq: { variable: 'JQ_BIN', version: '1.6 or newer', brew: 'jq' },
   python3: {
     variable: 'PYTHON_BIN',
@@ -71,25 +72,34 @@ function apt(...args) {
   });
 }
 
-function installWithApt(names) {
-  const guarded = !existsSync(POLICY);
-  if (guarded) writeFileSync(POLICY, POLICY_DENIES, { mode: 0o755 });
+function installWithApt(names, policy) {
+  const guarded = !existsSync(policy);
+  if (guarded) writeFileSync(policy, POLICY_DENIES, { mode: 0o755 });
   try {
     // The lists of a fresh image are empty; where they are not, a failed update may still do.
     apt('update');
     apt('install', '-y', '--no-install-recommends', ...names);
   } finally {
-    if (guarded) rmSync(POLICY, { force: true });
+    if (guarded) rmSync(policy, { force: true });
   }
 }
 
-/** Whether all of `names` are there, installed first where they must and can be; false after saying what to do. */
-export function ensurePrograms(names = Object.keys(PROGRAMS)) {
+/**
+ * Whether all of `names` are there, installed first where they must and can be; false after saying what to do.
+ * Tests say who we are and where the policy lies.
+ */
+export function ensurePrograms(
+  names = Object.keys(PROGRAMS),
+  { isRoot = process.getuid?.() === 0, policy = POLICY } = {},
+) {
   const missing = names.filter((name) => findProgram(name) === undefined);
   const installable = missing.filter((name) => !process.env[PROGRAMS[name].variable]);
-  if (installable.length > 0 && process.getuid?.() === 0 && allOnPath('apt-get').length > 0) {
+  if (installable.length > 0 && isRoot && allOnPath('apt-get').length > 0) {
     console.error(`roomcast: ${installable.join(', ')} missing, installing with apt-get`);
-    installWithApt(installable.map((name) => PROGRAMS[name].debian ?? name));
+    installWithApt(
+      installable.map((name) => PROGRAMS[name].debian ?? name),
+      policy,
+    );
   }
   // What counts is whether it is there now: apt-get also fails over things that do not concern us.
   const absent = missing.filter((name) => findProgram(name) === undefined);

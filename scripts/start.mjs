@@ -7,10 +7,15 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { isatty } from 'node:tty';
 import { ensureBuilt } from './build.mjs';
 import { ensureInstalled, ROOT } from './install.mjs';
 
-const FORWARDED = ['SIGTERM', 'SIGINT'];
+const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP'];
+/** What a terminal sends to the whole group by itself, with Ctrl-C and when it is closed: the server has it already. */
+const OF_TERMINALS = ['SIGINT', 'SIGHUP'];
+// Asked now: once the terminal is closed there is nothing to ask.
+const atTerminal = isatty(0);
 
 ensureInstalled();
 if (!ensureBuilt()) {
@@ -25,8 +30,7 @@ const server = spawn(process.execPath, [join(ROOT, 'dist/cli/main.js'), 'serve',
 let forwarded = false;
 for (const signal of FORWARDED) {
   process.on(signal, () => {
-    // A Ctrl-C at a terminal reaches the server by itself: the terminal sends it to the whole group.
-    if (forwarded || (signal === 'SIGINT' && process.stdin.isTTY)) return;
+    if (forwarded || (atTerminal && OF_TERMINALS.includes(signal))) return;
     forwarded = true;
     server.kill(signal);
   });

@@ -134,6 +134,12 @@ const numberChecks: readonly Check[] = [
       'TRUSTED_PROXIES takes addresses or networks with commas between, such as 10.0.0.5,10.1.0.0/16',
   },
   {
+    keys: ['allowedOrigins'],
+    holds: (c) => c.allowedOrigins === undefined || c.allowedOrigins.split(',').every(isOrigin),
+    fix: () =>
+      'ALLOWED_ORIGINS takes origins as browsers send them, with commas between: scheme and host in lower case, a port where it is not the usual one, nothing behind, such as https://example.org',
+  },
+  {
     keys: ['limitFrameBytes', 'limitPayloadBytes'],
     holds: (c) => !bothOn(c.limitFrameBytes, c.limitPayloadBytes) || c.limitFrameBytes > c.limitPayloadBytes,
     fix: (c) =>
@@ -164,6 +170,12 @@ const numberChecks: readonly Check[] = [
 ];
 
 export const checks: readonly Check[] = [...redisChecks, ...numberChecks];
+
+/** Compared byte by byte later on, so what a browser would never send is a mistake now. Apps have schemes of their own. */
+function isOrigin(text: string): boolean {
+  if (/^https?:/i.test(text)) return URL.canParse(text) && new URL(text).origin === text;
+  return /^[a-z][a-z0-9+.-]*:\/\/[^/?#]+$/.test(text);
+}
 
 function isNetwork(text: string): boolean {
   const [address = '', bits, ...more] = text.split('/');

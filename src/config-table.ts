@@ -38,9 +38,10 @@ const rows = [
   { group: 'Listening', env: 'HOST', type: 'text', default: '0.0.0.0', pattern: TEXT, unit: 'address', meaning: 'Address to listen on.' },
   { group: 'Listening', env: 'NODE_NAME', type: 'name', pattern: /^[A-Za-z0-9_-]{1,64}$/, unit: 'name', meaning: 'Name of this node in `welcome`, logs and Redis. 1-64 of A-Z a-z 0-9 _ -.' },
   { group: 'Listening', env: 'TRUSTED_PROXIES', type: 'text', pattern: /^[0-9A-Fa-f.:/]+(,[0-9A-Fa-f.:/]+)*$/, unit: 'addresses', meaning: 'Proxies whose X-Forwarded-For says who the client is: addresses or networks with commas between, `10.0.0.5,10.1.0.0/16`. Without it all clients behind a proxy count as one address.' },
+  { group: 'Listening', env: 'ALLOWED_ORIGINS', type: 'text', pattern: /^[^\s\p{C}]{1,4096}$/u, unit: 'origins', meaning: 'Pages that may connect: origins as browsers send them, with commas between, `https://example.org,https://app.example.org:8443`. Another `Origin` is refused with 403; clients that send none are no browsers and are let in. Without it every page may connect. The demo page needs the origin it is opened at.' },
   { group: 'Listening', env: 'DEMO', type: 'choice', default: 'on', choices: ['on', 'off'], unit: 'switch', meaning: 'Whether the demo page at `/` and the client library at `/roomcast.js` are served.' },
   { group: 'Listening', env: 'LOG_LEVEL', type: 'choice', default: 'info', choices: ['debug', 'info', 'warn', 'error', 'silent'], unit: 'level', meaning: 'Least severe line that is written.' },
-  { group: 'Listening', env: 'LOG_FORMAT', type: 'choice', default: 'auto', choices: ['auto', 'json', 'pretty'], unit: 'format', meaning: 'auto writes for people on a terminal and JSON elsewhere.' },
+  { group: 'Listening', env: 'LOG_FORMAT', type: 'choice', default: 'auto', choices: ['auto', 'json', 'pretty'], unit: 'format', meaning: 'auto writes for people on a terminal; elsewhere JSON on standard output, and the first lines for people on standard error. json writes JSON alone.' },
 
   { group: 'Redis', env: 'REDIS_URL', type: 'url', unit: 'redis://', meaning: 'Redis without TLS: `redis://user:password@host:6379/0`. Excludes REDIS_TLS_URL and REDIS_HOST.' },
   { group: 'Redis', env: 'REDIS_TLS_URL', type: 'url', unit: 'rediss://', meaning: 'Redis with TLS: `rediss://user:password@host:6379/0`. Excludes REDIS_URL and REDIS_HOST.' },
@@ -61,6 +62,8 @@ const rows = [
   { group: 'Connections', env: 'CLOSE_TIMEOUT_MS', type: 'int', default: 5000, min: 100, max: 60_000, unit: 'ms', meaning: 'Time for the closing handshake; then the socket is destroyed.' },
   { group: 'Connections', env: 'RECONNECT_MIN_MS', type: 'int', default: 0, min: 0, max: 600_000, unit: 'ms', meaning: 'Shortest first reconnect delay that clients are told in `welcome`.' },
   { group: 'Connections', env: 'RECONNECT_MAX_MS', type: 'int', default: 2000, min: 0, max: 600_000, unit: 'ms', meaning: 'Longest first reconnect delay that clients are told. At least RECONNECT_MIN_MS.' },
+  { group: 'Connections', env: 'CONNECTION_AGE_MAX_S', type: 'int', default: 14_400, min: 0, max: 31_536_000, unit: 's', meaning: 'A connection older than this, 25 % more or less at random, is closed 1012 and comes back at once and unseen, so that an old process of a proxy empties after a reload. Not while Redis is away. 0 = never.' },
+  { group: 'Connections', env: 'ISOLATE_CLOSE_MS', type: 'int', default: 0, min: 0, max: TIMER_MS_MAX, unit: 'ms', meaning: 'When Redis was away for so long, connections are closed 1012, spread as in a drain, to try another node. 0 = never: a node cannot tell whether it alone lost Redis.' },
 
   { group: 'History and recovery', env: 'HISTORY_MESSAGES', type: 'int', default: 1000, min: 1, max: 1_000_000, unit: 'messages', meaning: 'Newest messages kept per room.' },
   { group: 'History and recovery', env: 'HISTORY_TTL_S', type: 'int', default: 300, min: 1, max: 2_592_000, unit: 's', meaning: "A room's messages expire together this long after the last one." },
@@ -109,7 +112,7 @@ const rows = [
   { group: 'Limits', env: 'LIMIT_PRESENCE_RESUME', type: 'int', default: 900, min: 0, max: 1_000_000, unit: 'users', meaning: 'Users at which such a room shows members again. At most LIMIT_PRESENCE_MEMBERS.' },
   { group: 'Limits', env: 'LIMIT_OUTBOX_BYTES', type: 'int', default: 262_144, min: 0, max: BYTES_MAX, unit: 'bytes', meaning: 'Queued to one connection above which it is paused and catches up later.' },
   { group: 'Limits', env: 'LIMIT_OUTBOX_MAX_BYTES', type: 'int', default: 2_097_152, min: 0, max: BYTES_MAX, unit: 'bytes', meaning: 'Queued to one connection above which it is closed 4009. At least LIMIT_OUTBOX_BYTES and one full reply (JOIN_BYTES) together.' },
-  { group: 'Limits', env: 'LIMIT_OUTBOX_TOTAL_BYTES', type: 'int', default: 268_435_456, min: 0, max: 1_099_511_627_776, unit: 'bytes', meaning: 'Queued to all connections of the node together; above it the largest are closed 4009 first.' },
+  { group: 'Limits', env: 'LIMIT_OUTBOX_TOTAL_BYTES', type: 'int', default: 268_435_456, min: 0, max: 1_099_511_627_776, unit: 'bytes', meaning: 'Queued to all connections of the node together; above it the largest are closed 1013 first.' },
   { group: 'Limits', env: 'LIMIT_OUTBOX_STALL_MS', type: 'int', default: 10_000, min: 0, max: TIMER_MS_MAX, unit: 'ms', meaning: 'A paused connection that takes nothing for this long is closed 4009.' },
 ] as const satisfies readonly Row[];
 

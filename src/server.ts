@@ -16,6 +16,7 @@ import { openAccess } from './node/access.ts';
 import { Node } from './node/node.ts';
 import { watchEventLoop } from './ops/event-loop-lag.ts';
 import { systemClock, systemRandom } from './ops/system-clock.ts';
+import { CLOSE, type CloseCode } from './protocol/codes.ts';
 import { clientAddress } from './transport/client-address.ts';
 import { demoRoutes } from './transport/http/demo.ts';
 import { type Health, healthRoutes } from './transport/http/health.ts';
@@ -37,7 +38,18 @@ export interface Server {
   drain(): Promise<void>;
   /** Stops at once: clients are told to come back. */
   close(): Promise<void>;
+  /** Stops at once because of a defect of ours: the same, but clients are told so (1011). */
+  fail(): Promise<void>;
 }
+
+/** What the connections that are left are told. */
+interface Goodbye {
+  readonly code: CloseCode;
+  readonly reason: string;
+}
+
+const STOPPED: Goodbye = { code: CLOSE.goingAway, reason: 'the server stops' };
+const FAILED: Goodbye = { code: CLOSE.internal, reason: 'a bug of the server; it stops' };
 
 export function createServer(options: ServerOptions): Server {
   const { config, logger, clock = systemClock, random = systemRandom } = options;
@@ -52,7 +64,7 @@ export function createServer(options: ServerOptions): Server {
     serverName: `roomcast/${VERSION}`,
     settings: config,
   });
-  const lag = watchEventLoop();
+  const lag = watchEventLoop(clock);
   const http = createHttp({ clock, logger, settings: config });
   const sockets = new WsListener({
     clock,
@@ -60,6 +72,8 @@ export function createServer(options: ServerOptions): Server {
     logger,
     opened: (connection) => node.opened(connection),
     addressOf: clientAddress(config.trustedProxies),
+    mayRenew: () => node.ready,
+    origins: config.allowedOrigins === undefined ? undefined : new Set(config.allowedOrigins.split(',')),
     settings: config,
   });
   const startedAtMs = clock.now();
@@ -82,16 +96,16 @@ export function createServer(options: ServerOptions): Server {
   if (config.demo === 'on') demoRoutes(http.app, builtFiles());
 
   /** Both at once: the HTTP server waits for the upgraded sockets, and each has its bound. */
-  const stop = async () => {
-    await Promise.all([sockets.stop(), http.close()]);
+  const stop = async (why: Goodbye) => {
+    await Promise.all([sockets.stop(why.code, why.reason), http.close()]);
     await node.stop();
     lag.stop();
     logger.info({}, 'stopped');
   };
 
-  const close = () => {
+  const end = (why: Goodbye) => {
     stopping = true;
-    stopped ??= stop();
+    stopped ??= stop(why);
     return stopped;
   };
 
@@ -102,7 +116,7 @@ export function createServer(options: ServerOptions): Server {
     if (node.hub.connections > 0) await pause(clock, config.drainNoticeMs);
     sockets.refuseNew();
     await node.drain();
-    await close();
+    await end(STOPPED);
   };
 
   return {
@@ -117,7 +131,8 @@ export function createServer(options: ServerOptions): Server {
       drained ??= drain();
       return drained;
     },
-    close,
+    close: () => end(STOPPED),
+    fail: () => end(FAILED),
   };
 }
 

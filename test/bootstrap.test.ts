@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { isStale } from '../scripts/build.mjs';
 import { isAtLeast, isInstalled } from '../scripts/install.mjs';
 import { missingEntries, platformOf } from '../scripts/lockfile.mjs';
-import { countResults, parseArguments } from '../scripts/test.mjs';
+import { countResults, parseArguments, RUN_MINUTES_MAX } from '../scripts/test.mjs';
 
 let root: string;
 
@@ -129,6 +129,10 @@ describe('the arguments of npm test', () => {
   test.each([['--project=slow'], ['--project']])('refuse %s', (...args) => {
     expect(() => parseArguments(args)).toThrow('--project takes one of fast, system, full');
   });
+});
+
+test('a run is stopped where it takes longer than anybody should wait', () => {
+  expect(RUN_MINUTES_MAX).toEqual({ fast: 5, system: 12, full: 50 });
 });
 
 describe('the result of a run', () => {

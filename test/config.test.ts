@@ -210,6 +210,12 @@ describe('mistakes', () => {
     [{ LIMIT_JOINS_BURST: '199' }, 'LIMIT_JOINS_PER_SECOND'],
     [{ TRUSTED_PROXIES: '10.0.0.5/33' }, 'TRUSTED_PROXIES'],
     [{ TRUSTED_PROXIES: '10.0.0' }, 'TRUSTED_PROXIES'],
+    [{ ALLOWED_ORIGINS: 'https://example.org/' }, 'nothing behind'],
+    [{ ALLOWED_ORIGINS: 'https://example.org:443' }, 'ALLOWED_ORIGINS'],
+    [{ ALLOWED_ORIGINS: 'https://Example.org' }, 'lower case'],
+    [{ ALLOWED_ORIGINS: 'example.org' }, 'ALLOWED_ORIGINS'],
+    [{ ALLOWED_ORIGINS: 'https://a.example,,https://b.example' }, 'ALLOWED_ORIGINS'],
+    [{ ALLOWED_ORIGINS: '*' }, 'ALLOWED_ORIGINS'],
     [{ LIMIT_OUTBOX_MAX_BYTES: '1000' }, 'LIMIT_OUTBOX_BYTES'],
     [{ RING_BYTES_TOTAL: '2048' }, 'RING_BYTES'],
     [{ SYNC_BYTES_TOTAL: '2048' }, 'SYNC_BYTES'],
@@ -228,6 +234,7 @@ describe('mistakes', () => {
     { LIMIT_OUTBOX_MAX_BYTES: '0' },
     { CANARY_DEAD_MS: '2001' },
     { REDIS_MODE: 'off', REDIS_PASSWORD: 'x' },
+    { ALLOWED_ORIGINS: 'http://localhost:3000,https://example.org,capacitor://localhost' },
     { REDIS_URL: 'redis://a', REDIS_PASSWORD: 'x', REDIS_USERNAME: 'u', REDIS_DB: '3' },
   ] as Env[])('accepts %j, which is just right', (env) => {
     expect(() => load(env)).not.toThrow();

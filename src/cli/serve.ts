@@ -1,7 +1,7 @@
 /**
  * `roomcast serve`: one server from start to end. SIGTERM drains it, SIGINT closes it, a second signal ends
- * the process at once, and whatever nobody caught closes it with exit code 1: a process in an unknown state
- * must not go on answering.
+ * the process at once, and whatever nobody caught fails it with exit code 1: a process in an unknown state
+ * must not go on answering, so its clients are sent away at once instead of being served over a drain.
  */
 import { type Config, type ConfigInput, loadConfig } from '../config.ts';
 import { redisTarget } from '../config-redis.ts';
@@ -14,6 +14,7 @@ interface Serving {
   listen(): Promise<{ host: string; port: number }>;
   drain(): Promise<void>;
   close(): Promise<void>;
+  fail(): Promise<void>;
 }
 
 export interface ServeParts {
@@ -103,7 +104,7 @@ function stopOf(server: Serving, logger: ServerLogger, terminal: Terminal): Stop
   const onUncaught = (error: unknown): void => {
     logger.error({ error }, 'nobody caught this: stopping');
     // Once is enough: the next one may come from the closing itself.
-    if (!stopping) end(EXIT.failed, CRASH_CLOSE_MS, () => server.close());
+    if (!stopping) end(EXIT.failed, CRASH_CLOSE_MS, () => server.fail());
   };
   const forgets = [terminal.onSignal(onSignal), terminal.onUncaught(onUncaught)];
   const forget = (): void => {
@@ -134,10 +135,12 @@ function announce(config: Config, port: number, logger: ServerLogger, terminal: 
   const url = `ws://${host}:${port}/ws`;
   const target = redisTarget(config);
   const broker = target.mode === 'on' ? target.label : 'embedded';
-  if (!isPretty(config, terminal)) {
-    logger.info({ url, port, broker, version: terminal.version }, 'listening');
-    return;
-  }
+  const pretty = isPretty(config, terminal);
+  if (!pretty) logger.info({ url, port, broker, version: terminal.version }, 'listening');
+  // Who asked for JSON reads with a program. Who did not may sit before `npm start | tee log`, or before the log of a container.
+  if (!pretty && config.logFormat === 'json') return;
+  // Standard output is then of JSON lines alone.
+  const tell = (line: string) => (pretty ? terminal.out(line) : terminal.err(line));
   // The default of the client commands is 127.0.0.1:8080; only another address has to be named.
   const elsewhere = port === 8080 && (any || config.host === '127.0.0.1') ? '' : ` --url ${url}`;
   for (const line of [
@@ -147,6 +150,6 @@ function announce(config: Config, port: number, logger: ServerLogger, terminal: 
     `  try        ${terminal.command} tail lobby${elsewhere}`,
     `             ${terminal.command} publish lobby '"hello"'${elsewhere}`,
   ]) {
-    terminal.out(line);
+    tell(line);
   }
 }

@@ -25,16 +25,27 @@ export function spreadMs(connections: number, settings: DrainSettings): number {
   return Math.min(wanted, settings.drainSpreadMaxMs);
 }
 
-/** Resolves when every connection was closed at its slot. */
-export async function drain(hub: Hub, clock: Clock, random: Random, settings: DrainSettings): Promise<void> {
+/** One connection and its moment. */
+export interface Slot {
+  readonly session: Session;
+  readonly afterMs: number;
+}
+
+/** A moment for everybody who is here, in random order, evenly over the spread. */
+export function slots(hub: Hub, random: Random, settings: DrainSettings): readonly Slot[] {
   const sessions = [...hub.sessions()];
   const spread = spreadMs(sessions.length, settings);
-  const slots = shuffled(sessions, random).map((session, place) => ({
+  return shuffled(sessions, random).map((session, place) => ({
     session,
     afterMs: Math.round((spread * (place + 1)) / sessions.length),
   }));
-  for (const { session, afterMs } of slots) announce(session, afterMs);
-  await Promise.all(slots.map((slot) => closeAt(slot.session, slot.afterMs, clock)));
+}
+
+/** Resolves when every connection was closed at its slot. */
+export async function drain(hub: Hub, clock: Clock, random: Random, settings: DrainSettings): Promise<void> {
+  const all = slots(hub, random, settings);
+  for (const { session, afterMs } of all) announce(session, afterMs);
+  await Promise.all(all.map((slot) => closeAt(slot.session, slot.afterMs, clock)));
 }
 
 function announce(session: Session, afterMs: number): void {

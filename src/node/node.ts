@@ -18,6 +18,7 @@ import { goodbye, type HelloParts, type HelloSettings, hello } from './hello.ts'
 import { InboxJoins } from './inbox-join.ts';
 import { type InterestSettings, RoomInterest } from './interest.ts';
 import type { JoinSettings } from './join.ts';
+import { Isolation, type IsolationSettings } from './isolation.ts';
 import { leaveAllClosed } from './leave.ts';
 import { LinkStatus } from './link-status.ts';
 import { PresenceRelay, type PresenceRelaySettings } from './presence-relay.ts';
@@ -36,6 +37,7 @@ export interface NodeSettings
     FanOutSettings,
     HelloSettings,
     InterestSettings,
+    IsolationSettings,
     JoinSettings,
     PresenceRelaySettings,
     PresenceWriterSettings,
@@ -68,6 +70,7 @@ export class Node {
   readonly #writer: PresenceWriter;
   readonly #recount: Recount;
   readonly #status: LinkStatus;
+  readonly #isolation: Isolation;
   readonly #rates: RateGate;
   readonly #slow: SlowConsumers;
   readonly #inboxes: InboxJoins;
@@ -75,7 +78,7 @@ export class Node {
   #sweeps: readonly Timer[] = [];
 
   constructor(ports: NodePorts) {
-    const { broker, presence, clock, logger, settings } = ports;
+    const { broker, presence, clock, logger, random, settings } = ports;
     this.#ports = ports;
     this.#fanOut = new FanOut(this.hub, clock, settings);
     this.#presence = new PresenceRelay(this.hub, this.#fanOut, presence, clock, logger, settings);
@@ -84,6 +87,7 @@ export class Node {
       presenceVersion: (room, version) => this.#presence.check(room, version),
     });
     this.#status = new LinkStatus(this.hub, this.#fanOut, (room) => this.#relay.isLive(room));
+    this.#isolation = new Isolation(this.hub, clock, random, logger, settings);
     this.#slow = new SlowConsumers(
       broker,
       this.#relay,
@@ -121,6 +125,8 @@ export class Node {
   }
 
   start(): void {
+    // Away until it is told otherwise.
+    this.#isolation.change('down');
     this.#ports.broker.start(this.#brokerEvents());
     this.#ports.presence.start({ rebuild: () => this.#rebuild() });
     const { clock } = this.#ports;
@@ -148,12 +154,14 @@ export class Node {
 
   /** Tells every connection when to come back and closes each at its moment. */
   async drain(): Promise<void> {
+    this.#isolation.stop();
     await drain(this.hub, this.#ports.clock, this.#ports.random, this.#ports.settings);
   }
 
   /** After the last connection: publishes under way finish, the lease is handed over. */
   async stop(): Promise<void> {
     for (const sweep of this.#sweeps) sweep.cancel();
+    this.#isolation.stop();
     this.#writer.stop();
     await this.#ports.presence.stop();
     await this.#ports.broker.stop();
@@ -229,6 +237,7 @@ export class Node {
 
   #statusChanged(status: BrokerStatus): void {
     this.#status.change(status);
+    this.#isolation.change(status);
     if (status !== 'up') return;
     this.#writer.retryNow();
     this.#inboxes.retryNow();

@@ -1,6 +1,6 @@
 /** The short frames a connection is sent directly: `ok`, `error`, `closing`. */
 import type { Connection } from '../core/connection.ts';
-import { CLOSES, type CloseCode, ERRORS, type ErrorCode } from '../protocol/codes.ts';
+import { CLOSES, type CloseCode, ERRORS, type ErrorCode, type Reconnect } from '../protocol/codes.ts';
 import { encodeFrame } from '../protocol/encode.ts';
 
 export type RequestId = string | number;
@@ -19,9 +19,13 @@ export function sendError(connection: Connection, error: ErrorReply): void {
   connection.send(encodeFrame({ type: 'error', id, code, message, retryable, retryAfterMs, room }));
 }
 
-/** Says why and whether to come back, then closes. PROTOCOL "closing". */
-export function closeWith(connection: Connection, code: CloseCode, reason: string, afterMs?: number): void {
-  const { reconnect } = CLOSES[code];
-  connection.send(encodeFrame({ type: 'closing', code, reason, reconnect, afterMs }));
+/** Says why and whether to come back (as the code says, unless told), then closes. PROTOCOL "closing". */
+export function closeWith(
+  connection: Connection,
+  code: CloseCode,
+  reason: string,
+  reconnect: Reconnect = CLOSES[code].reconnect,
+): void {
+  connection.send(encodeFrame({ type: 'closing', code, reason, reconnect }));
   connection.close(code, reason);
 }

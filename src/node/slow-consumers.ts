@@ -4,7 +4,8 @@
  * up like anybody who fell behind: from the ring, else from the store, in chunks
  * no larger than its connection takes. What is no longer kept is told as `reset`.
  * Signals are shed; presence is told anew as a snapshot. Who takes nothing at all
- * for a while is closed with 4009 and resumes by its position.
+ * for a while is closed with 4009 and resumes by its position; where all together hold too
+ * much, the largest are closed with 1013 and told to back off.
  */
 import type { Broker } from '../broker/broker.ts';
 import type { Clock } from '../core/clock.ts';
@@ -42,6 +43,18 @@ const CHUNK_BYTES = 262_144;
 const RETRY_MS = 200;
 /** The close frame queues behind the backlog: a peer that does not read will never see it. */
 const CLOSE_PATIENCE_MS = 1000;
+
+const TOO_SLOW = {
+  code: CLOSE.tooSlow,
+  reason: 'you read too slowly; reconnect and resume from your position',
+  logged: 'connection too slow',
+} as const;
+/** It may read as fast as it can: it is the node that is full. Coming back at once would fill it again. */
+const OVERLOAD = {
+  code: CLOSE.overload,
+  reason: 'too much waits for slow readers on this node; come back later and resume from your position',
+  logged: 'connection closed because the node holds too much',
+} as const;
 
 export class SlowConsumers implements SlowKeeper {
   readonly #kept: KeptReads;
@@ -108,9 +121,11 @@ export class SlowConsumers implements SlowKeeper {
       else if (queuedBytes === 0 || progress !== stalled.progress) {
         stalled.progress = progress;
         stalled.sinceMs = now;
-      } else if (limitOutboxStallMs > 0 && now - stalled.sinceMs >= limitOutboxStallMs) this.#close(session);
+      } else if (limitOutboxStallMs > 0 && now - stalled.sinceMs >= limitOutboxStallMs)
+        this.#close(session, TOO_SLOW);
     }
-    for (const session of largestOver(this.#settings.limitOutboxTotalBytes, sessions)) this.#close(session);
+    for (const session of largestOver(this.#settings.limitOutboxTotalBytes, sessions))
+      this.#close(session, OVERLOAD);
   }
 
   #keep(session: Session): void {
@@ -243,17 +258,10 @@ export class SlowConsumers implements SlowKeeper {
     });
   }
 
-  #close(session: Session): void {
+  #close(session: Session, { code, reason, logged }: typeof TOO_SLOW | typeof OVERLOAD): void {
     this.#sessions.delete(session);
-    this.#logger.debug(
-      { connection: session.id, queuedBytes: session.connection.queuedBytes },
-      'connection too slow',
-    );
-    closeWith(
-      session.connection,
-      CLOSE.tooSlow,
-      'you read too slowly; reconnect and resume from your position',
-    );
+    this.#logger.debug({ connection: session.id, queuedBytes: session.connection.queuedBytes }, logged);
+    closeWith(session.connection, code, reason);
     this.#clock.after(CLOSE_PATIENCE_MS, () => session.connection.terminate());
   }
 }

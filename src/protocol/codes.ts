@@ -111,7 +111,7 @@ const MEANINGS: Readonly<Record<CloseCode, CloseMeaning>> = {
   1012: {
     name: 'drain',
     reconnect: 'after',
-    meaning: 'the node is being drained; reconnect when closing told',
+    meaning: 'the node is being drained or the connection is old; reconnect when closing told',
   },
   1013: { name: 'overload', reconnect: 'after', meaning: 'the node has too much to do; back off' },
   4001: { name: 'noHello', reconnect: 'after', meaning: 'no first frame in time' },

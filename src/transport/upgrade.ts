@@ -13,7 +13,7 @@ export const WS_PATH = '/ws';
 export const HEADERS_MAX = 64;
 
 export interface UpgradeRefusal {
-  readonly status: 400 | 404 | 405 | 426 | 429 | 431 | 503;
+  readonly status: 400 | 403 | 404 | 405 | 426 | 429 | 431 | 503;
   readonly message: string;
 }
 
@@ -25,7 +25,15 @@ const HEADERS_OF: Readonly<Partial<Record<UpgradeRefusal['status'], readonly str
   503: ['Retry-After: 2'],
 };
 
-export function refuseUpgrade(request: IncomingMessage): UpgradeRefusal | undefined {
+/**
+ * `origins`: the pages that may connect; undefined = any. A browser sends the cookies of this host along with a
+ * WebSocket that a page of anybody opens, and no rule of the browser stands against that: only this check does.
+ * Who sends no origin is no browser, and has no cookies of others.
+ */
+export function refuseUpgrade(
+  request: IncomingMessage,
+  origins: ReadonlySet<string> | undefined,
+): UpgradeRefusal | undefined {
   // First, because a proxy forwards any upgrade (h2c) on any path.
   if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
     return { status: 400, message: 'the only upgrade here is websocket' };
@@ -39,6 +47,13 @@ export function refuseUpgrade(request: IncomingMessage): UpgradeRefusal | undefi
   // Version 8 puts the origin into another header, which no check of ours would read.
   if (request.headers['sec-websocket-version'] !== '13') {
     return { status: 426, message: 'WebSocket version 13 is spoken here' };
+  }
+  const { origin } = request.headers;
+  if (origins && origin !== undefined && !origins.has(origin)) {
+    return {
+      status: 403,
+      message: 'pages of this origin may not connect; ALLOWED_ORIGINS names those that may',
+    };
   }
   const offered = offeredProtocols(request);
   if (offered.length > 0 && !offered.includes(SUBPROTOCOL)) {

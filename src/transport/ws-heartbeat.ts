@@ -1,13 +1,18 @@
 /**
  * Beats for every connection once per interval, spread evenly over it: a beat
- * pings, and drops who was silent for two. One timer for all connections: a
- * timer each would cost memory for every idle client and fire in bursts after a
- * storm.
+ * pings, drops who was silent for two, and finds who is too old. One timer for all
+ * connections: a timer each would cost memory for every idle client and fire in
+ * bursts after a storm.
+ *
+ * Connections have an age at all because a proxy that is reloaded keeps its old
+ * process until the last of its tunnels ends: without one that is never.
  */
-import type { Clock, Timer } from '../core/clock.ts';
+import type { Clock, Random, Timer } from '../core/clock.ts';
 
 export interface HeartbeatSettings {
   readonly pingIntervalMs: number;
+  /** 0 = no limit. */
+  readonly connectionAgeMaxS: number;
 }
 
 interface Beating {
@@ -15,19 +20,31 @@ interface Beating {
 }
 
 const SLOTS = 25;
+/** So that those who came together, after a storm or a deploy, do not go together. */
+const AGE_SPREAD = 0.25;
+/** 68 years: the largest number that costs no memory of its own. */
+const NEVER_S = 2_147_483_647;
 
-export class WsHeartbeat {
+export class WsHeartbeat<T extends Beating> {
   readonly #clock: Clock;
+  readonly #random: Random;
   readonly #settings: HeartbeatSettings;
-  readonly #slots: Set<Beating>[] = Array.from({ length: SLOTS }, () => new Set());
-  readonly #slotOf = new Map<Beating, number>();
+  readonly #tooOld: (connection: T) => void;
+  /** Each connection with the second from which on it is too old. */
+  readonly #slots: Map<T, number>[] = Array.from({ length: SLOTS }, () => new Map());
+  readonly #slotOf = new Map<T, number>();
+  readonly #startedAtMs: number;
   #added = 0;
   #next = 0;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, settings: HeartbeatSettings) {
+  /** `tooOld` is called at every beat of a connection that is, until it is removed. */
+  constructor(clock: Clock, random: Random, settings: HeartbeatSettings, tooOld: (connection: T) => void) {
     this.#clock = clock;
+    this.#random = random;
     this.#settings = settings;
+    this.#tooOld = tooOld;
+    this.#startedAtMs = clock.now();
   }
 
   start(): void {
@@ -38,15 +55,15 @@ export class WsHeartbeat {
     this.#timer?.cancel();
   }
 
-  add(connection: Beating): void {
+  add(connection: T): void {
     // In turn, not by the time of arrival: thousands that come within one second must not be pinged within one turn.
     const slot = this.#added % SLOTS;
     this.#added += 1;
-    this.#slots[slot]?.add(connection);
+    this.#slots[slot]?.set(connection, this.#dueS());
     this.#slotOf.set(connection, slot);
   }
 
-  remove(connection: Beating): void {
+  remove(connection: T): void {
     const slot = this.#slotOf.get(connection);
     if (slot === undefined) return;
     this.#slots[slot]?.delete(connection);
@@ -54,7 +71,22 @@ export class WsHeartbeat {
   }
 
   #beat(): void {
-    for (const connection of this.#slots[this.#next] ?? []) connection.beat();
+    const now = this.#seconds;
+    for (const [connection, untilS] of this.#slots[this.#next] ?? []) {
+      connection.beat();
+      if (untilS <= now) this.#tooOld(connection);
+    }
     this.#next = (this.#next + 1) % SLOTS;
+  }
+
+  get #seconds(): number {
+    return Math.floor((this.#clock.now() - this.#startedAtMs) / 1000);
+  }
+
+  #dueS(): number {
+    const { connectionAgeMaxS } = this.#settings;
+    if (connectionAgeMaxS === 0) return NEVER_S;
+    const share = 1 + AGE_SPREAD * (2 * this.#random.fraction() - 1);
+    return this.#seconds + Math.max(1, Math.round(connectionAgeMaxS * share));
   }
 }

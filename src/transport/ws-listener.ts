@@ -12,7 +12,7 @@ import type { Connection } from '../core/connection.ts';
 import type { Logger } from '../core/logger.ts';
 import { TokenBucket } from '../core/rate-limit.ts';
 import { closeWith } from '../node/replies.ts';
-import { CLOSE } from '../protocol/codes.ts';
+import { CLOSE, type CloseCode } from '../protocol/codes.ts';
 import { SUBPROTOCOL } from '../protocol/limits.ts';
 import { AddressLimit } from './address-limit.ts';
 import type { AddressOf } from './client-address.ts';
@@ -40,6 +40,10 @@ export interface WsListenerParts {
   readonly opened: (connection: Connection) => ConnectionSink;
   /** Whose connection it is, for the limit per address. Default: the other end of the socket. */
   readonly addressOf?: AddressOf;
+  /** Whether who is too old is closed now: they have to find a node that serves them. Default: yes. */
+  readonly mayRenew?: () => boolean;
+  /** Origins of pages that may connect. Default: all. */
+  readonly origins?: ReadonlySet<string> | undefined;
   readonly settings: WsListenerSettings;
 }
 
@@ -51,7 +55,7 @@ const BUFFERED_CHUNKS_MAX = 1024;
 export class WsListener {
   readonly #parts: WsListenerParts;
   readonly #server: WebSocketServer;
-  readonly #heartbeat: WsHeartbeat;
+  readonly #heartbeat: WsHeartbeat<WsConnection>;
   readonly #connections = new Set<WsConnection>();
   readonly #addresses: AddressLimit;
   readonly #upgrades: TokenBucket;
@@ -60,9 +64,9 @@ export class WsListener {
   #emptied: (() => void) | undefined;
 
   constructor(parts: WsListenerParts) {
-    const { clock, settings } = parts;
+    const { clock, random, settings } = parts;
     this.#parts = parts;
-    this.#heartbeat = new WsHeartbeat(clock, settings);
+    this.#heartbeat = new WsHeartbeat(clock, random, settings, (connection) => this.#renew(connection));
     this.#addresses = new AddressLimit(settings.limitAddressConnections);
     this.#upgrades = new TokenBucket(
       settings.limitUpgradesPerSecond,
@@ -102,14 +106,14 @@ export class WsListener {
   }
 
   /** Closes what is left, with a bound: a peer that does not answer is cut off. */
-  async stop(): Promise<void> {
+  async stop(code: CloseCode = CLOSE.goingAway, reason = 'the server stops'): Promise<void> {
     this.#draining = true;
     this.#heartbeat.stop();
     if (this.#connections.size === 0) return;
     const gone = new Promise<void>((resolve) => {
       this.#emptied = resolve;
     });
-    for (const connection of this.#connections) closeWith(connection, CLOSE.goingAway, 'the server stops');
+    for (const connection of this.#connections) closeWith(connection, code, reason);
     // `ws` bounds a closing handshake, but not a socket whose peer ended its half and reads nothing of ours.
     const force = this.#parts.clock.after(this.#parts.settings.closeTimeoutMs, () => {
       for (const connection of this.#connections) connection.terminate();
@@ -124,7 +128,7 @@ export class WsListener {
       this.#parts.logger.debug({ error: error.message }, 'socket failed before the upgrade');
     socket.on('error', ignore);
     const address = this.#parts.addressOf?.(request) ?? socket.remoteAddress ?? '';
-    const refusal = refuseUpgrade(request) ?? this.#overLimit(address);
+    const refusal = refuseUpgrade(request, this.#parts.origins) ?? this.#overLimit(address);
     if (refusal) {
       sendRefusal(socket, refusal);
       return;
@@ -167,6 +171,12 @@ export class WsListener {
       logger.debug({ connection: connection.id, code }, 'connection closed');
       sink.closed();
     });
+  }
+
+  /** A drain has told everybody a moment of their own already. */
+  #renew(connection: WsConnection): void {
+    if (this.#draining || this.#parts.mayRenew?.() === false) return;
+    closeWith(connection, CLOSE.drain, 'this connection is old; come back at once and resume', 'now');
   }
 
   #forget(connection: WsConnection, address: string): void {

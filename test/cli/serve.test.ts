@@ -51,6 +51,7 @@ class Stage {
           listen: () => this.listens(),
           drain: () => this.#call('drain'),
           close: () => this.#call('close'),
+          fail: () => this.#call('fail'),
         });
       },
       createLogger: () => ({
@@ -85,6 +86,28 @@ describe('the start', () => {
     stage.settle.get('close')?.resolve();
     expect(await done).toBe(0);
     expect(stage.terminal.outLines).toEqual([]);
+  });
+
+  // It once told only programs there: `npm start` in a pipe or a container showed nothing to try.
+  it('tells people the same on standard error where only programs read standard output', async () => {
+    void stage.run('--node-name', 'n1', '--redis-url', 'redis://u:hunter2@db:6380/1');
+    await stage.terminal.errLine('publish');
+    expect(stage.terminal.errLines).toEqual([
+      'roomcast 9.9.9, node n1',
+      '  listening  http://localhost:4321  ws://localhost:4321/ws',
+      '  broker     redis://u:***@db:6380/1',
+      '  try        roomcast tail lobby --url ws://localhost:4321/ws',
+      `             roomcast publish lobby '"hello"' --url ws://localhost:4321/ws`,
+    ]);
+    expect(stage.terminal.outLines).toEqual([]);
+  });
+
+  it('is JSON and nothing else where that was asked for', async () => {
+    stage.terminal.isTerminal = true;
+    void stage.run('--log-format', 'json');
+    await stage.logged('listening');
+    await Promise.resolve();
+    expect([...stage.terminal.outLines, ...stage.terminal.errLines]).toEqual([]);
   });
 
   it('says what runs, where, and two lines to try on a terminal', async () => {
@@ -198,18 +221,19 @@ describe('the end', () => {
     expect((await stage.logged('stopping failed'))[2]['error']).toMatchObject({ message: 'stuck' });
   });
 
-  it('after an uncaught error is a close and exit code 1, within 5 s', async () => {
+  // It once was a `close`, which told clients 1001 as if an operator had asked for it.
+  it('after an uncaught error is a failure and exit code 1, within 5 s', async () => {
     const done = stage.run();
     await stage.logged('listening');
     stage.terminal.crash(new Error('boom'));
     stage.terminal.crash(new Error('again, from the closing'));
-    expect(stage.calls).toEqual(['close']);
+    expect(stage.calls).toEqual(['fail']);
     expect(
       stage.lines.filter(([level]) => level === 'error').map(([, , fields]) => String(fields['error'])),
     ).toEqual(['Error: boom', 'Error: again, from the closing']);
     await stage.clock.advanceAsync(5000);
     expect(stage.terminal.exits).toEqual([1]);
-    stage.settle.get('close')?.resolve();
+    stage.settle.get('fail')?.resolve();
     expect(await done).toBe(1);
   });
 

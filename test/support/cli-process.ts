@@ -30,8 +30,13 @@ export class CliProcess {
   }
 
   /** Killed when the test ends, if it still runs then. The environment is PATH and what is given. */
-  static start(program: string, words: readonly string[], env: Record<string, string> = {}): CliProcess {
-    const child = spawn(program, words, { cwd: ROOT, env: { PATH: process.env['PATH'], ...env } });
+  static start(
+    program: string,
+    words: readonly string[],
+    env: Record<string, string> = {},
+    cwd = ROOT,
+  ): CliProcess {
+    const child = spawn(program, words, { cwd, env: { PATH: process.env['PATH'], ...env } });
     const started = new CliProcess(child);
     onTestFinished(async () => {
       child.kill('SIGKILL');
@@ -45,11 +50,11 @@ export class CliProcess {
   }
 
   /** Waits for a line of standard output or error that contains the text. */
-  async line(text: string): Promise<string> {
+  async line(text: string, waitMs = WAIT_MS): Promise<string> {
     return await new Promise((resolve, reject) => {
       const fail = (why: string) =>
         reject(new Error(`"${text}" ${why}:\n${[...this.out, ...this.err].join('\n')}`));
-      const deadline = setTimeout(() => fail('did not come'), WAIT_MS);
+      const deadline = setTimeout(() => fail('did not come'), waitMs);
       const look = (): void => {
         const found = [...this.out, ...this.err].find((line) => line.includes(text));
         const ended = this.child.exitCode !== null || this.child.signalCode !== null;

@@ -34,6 +34,7 @@ export interface LocalListener {
 const SETTINGS: WsListenerSettings = {
   closeTimeoutMs: 300,
   pingIntervalMs: 25_000,
+  connectionAgeMaxS: 0,
   limitFrameBytes: 65_536,
   limitOutboxMaxBytes: 1_048_576,
   limitAddressConnections: 0,

@@ -3,7 +3,8 @@
  * with the close code it is answered with. After each, the server serves others
  * and holds nothing of the offender.
  */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { listen } from '../support/local-listener.ts';
 import { LocalServer } from '../support/local-server.ts';
 import { closeFrame, frame, OPCODE, RawPeer } from '../support/raw-peer.ts';
 import { TestClient } from '../support/test-client.ts';
@@ -137,6 +138,36 @@ describe('is closed', () => {
     expect(await peer.closed()).toBe(1003);
     expect(peer.texts.at(-1)).toMatchObject({ type: 'closing', code: 1003, reconnect: 'never' });
     await peer.gone;
+  });
+
+  test.each([
+    [1000, undefined],
+    [1200, 1008],
+  ])('a frame whose bytes arrive in %i pieces: %s', async (count, code) => {
+    const heard: string[] = [];
+    const { port, accepted } = await listen({
+      opened: () => ({ text: (text) => void heard.push(text), closed: () => undefined }),
+    });
+    const peer = await RawPeer.open(port);
+    peer.socket.setNoDelay(true);
+    const bytes = frame({ payload: hi.padEnd(count - 8, ' ') });
+    const [server] = accepted;
+    if (!server) throw new Error('nothing was accepted');
+    for (const byte of bytes) {
+      const before = server.bytesRead;
+      peer.write(Buffer.from([byte]));
+      // The next one only once this one was read, or the kernel hands over several as one piece.
+      while (server.bytesRead === before && !peer.socket.destroyed && peer.closeCode === undefined)
+        await new Promise((resolve) => setImmediate(resolve));
+      if (peer.closeCode !== undefined) break;
+    }
+    if (code === undefined) {
+      await vi.waitFor(() => expect(heard).toHaveLength(1));
+      expect(peer.closeCode).toBeUndefined();
+    } else {
+      expect(await peer.closed()).toBe(code);
+      expect(heard).toEqual([]);
+    }
   });
 
   test('a violation as the very first frame, and at once', async () => {

@@ -51,6 +51,12 @@ describe('the beginning', () => {
     });
   });
 
+  test('tells the reconnect range that the operator set', async () => {
+    const calm = await LocalServer.forTest({ RECONNECT_MIN_MS: '1500', RECONNECT_MAX_MS: '9000' });
+    const client = await hello(undefined, calm);
+    expect(client.of('welcome')[0]?.['reconnect']).toEqual({ minMs: 1500, maxMs: 9000 });
+  });
+
   test('without a user is a name made of the connection', async () => {
     const client = await hello();
     const [welcome] = client.of('welcome');

@@ -92,6 +92,20 @@ test('a connection that is opened while the server closes is closed as well', as
   expect(await durationMs(closed)).toBeLessThan(CLOSE_TIMEOUT_MS + SLACK_MS);
 });
 
+test('after a defect of ours everybody is told 1011, and to come back with growing pauses', async () => {
+  const local = await LocalServer.forTest();
+  const greeted = await RawPeer.open(local.port);
+  greeted.say({ type: 'hello' });
+  await greeted.text('welcome');
+  const silent = await RawPeer.open(local.port);
+  await local.server.fail();
+  for (const peer of [greeted, silent]) {
+    await peer.gone;
+    expect(peer.texts.at(-1)).toMatchObject({ type: 'closing', code: 1011, reconnect: 'after' });
+    expect(peer.closeCode).toBe(1011);
+  }
+});
+
 test('twice is once', async () => {
   const local = await LocalServer.forTest();
   await RawPeer.open(local.port);

@@ -150,6 +150,52 @@ describe('a request is refused with what would be right', () => {
   });
 });
 
+describe('where the origins of pages are named', () => {
+  const ORIGINS = 'https://example.org,https://app.example.org:8443,capacitor://localhost';
+
+  test.each([['https://example.org'], ['https://app.example.org:8443'], ['capacitor://localhost']])(
+    'a page of %s may connect',
+    async (origin) => {
+      const strict = await LocalServer.forTest({ ALLOWED_ORIGINS: ORIGINS });
+      const peer = await RawPeer.open(strict.port, { headers: [`Origin: ${origin}`] });
+      expect(peer.answer.status).toBe(101);
+    },
+  );
+
+  test('a client that sends none may connect: it is no browser', async () => {
+    const strict = await LocalServer.forTest({ ALLOWED_ORIGINS: ORIGINS });
+    await expect(TestClient.hello(strict.url)).resolves.toBeDefined();
+  });
+
+  test.each([
+    ['of somebody else', 'https://evil.example'],
+    ['of a host that only begins like it', 'https://example.org.evil.example'],
+    ['of a host that only ends like it', 'https://evil-example.org'],
+    ['below it', 'https://sub.example.org'],
+    ['of the same host without TLS', 'http://example.org'],
+    ['of another port', 'https://example.org:8443'],
+    ['written in another case', 'https://EXAMPLE.org'],
+    ['with a path behind it', 'https://example.org/'],
+    ['of a sandbox or a file', 'null'],
+    ['that is empty', ''],
+    ['named twice', 'https://example.org\r\nOrigin: https://evil.example'],
+  ])('a page %s may not', async (_what, origin) => {
+    const strict = await LocalServer.forTest({ ALLOWED_ORIGINS: ORIGINS });
+    const answer = await exchange(strict.port, upgradeRequest([`Origin: ${origin}`]));
+    expect(answer?.status).toBe(403);
+    expect(JSON.parse(answer?.body ?? '')).toEqual({
+      error: 'pages of this origin may not connect; ALLOWED_ORIGINS names those that may',
+    });
+    expect(await strict.health()).toMatchObject({ connections: 0 });
+  });
+
+  test('HTTP is not refused by it: nothing there acts for a user', async () => {
+    const strict = await LocalServer.forTest({ ALLOWED_ORIGINS: ORIGINS });
+    const answer = await fetch(`${strict.http}/live`, { headers: { origin: 'https://evil.example' } });
+    expect(answer.status).toBe(200);
+  });
+});
+
 describe('the subprotocol', () => {
   test.each([
     ['is chosen where it is offered', ['roomcast.v1']],

@@ -191,8 +191,11 @@ export const closes: Topic = {
       '1001: the server goes away',
       'a drain tells 1012 instead; stopping the server would end this run',
     ),
-    cannotBeSeen('1011: a defect of the server', 'cannot be brought about from outside'),
-    cannotBeSeen('1013: overload', 'cannot be brought about from outside without harm'),
+    cannotBeSeen('1011: a defect of the server', 'needs a defect, and the server stops with it'),
+    cannotBeSeen(
+      '1013: overload',
+      'needs more memory in queues than the node may use for all, and then tells peers that do not read',
+    ),
     cannotBeSeen('4005: the token expired', NEEDS_AUTHENTICATION),
     cannotBeSeen(
       '4009: the peer reads too slowly',
