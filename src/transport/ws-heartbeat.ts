@@ -71,22 +71,23 @@ export class WsHeartbeat<T extends Beating> {
   }
 
   #beat(): void {
-    const now = this.#seconds;
+    const nowS = this.#livedS;
     for (const [connection, untilS] of this.#slots[this.#next] ?? []) {
       connection.beat();
-      if (untilS <= now) this.#tooOld(connection);
+      if (untilS <= nowS) this.#tooOld(connection);
     }
     this.#next = (this.#next + 1) % SLOTS;
   }
 
-  get #seconds(): number {
-    return Math.floor((this.#clock.now() - this.#startedAtMs) / 1000);
+  get #livedS(): number {
+    return (this.#clock.now() - this.#startedAtMs) / 1000;
   }
 
   #dueS(): number {
     const { connectionAgeMaxS } = this.#settings;
     if (connectionAgeMaxS === 0) return NEVER_S;
     const share = 1 + AGE_SPREAD * (2 * this.#random.fraction() - 1);
-    return this.#seconds + Math.max(1, Math.round(connectionAgeMaxS * share));
+    // Rounded up: nobody is sent away sooner.
+    return Math.ceil(this.#livedS + connectionAgeMaxS * share);
   }
 }
