@@ -19,8 +19,8 @@ const DEFAULT_PROJECTS = ['fast', 'system'];
 const KNOWN_PROJECTS = [...DEFAULT_PROJECTS, 'full'];
 
 /**
- * A run that takes longer hangs, or has become too long for those who wait for it: `npm test` is to end
- * within 12 minutes on two cores, `npm run test:full` within 50.
+ * What a run may take on two cores that nothing else uses. One that takes longer says so, and one that takes
+ * twice as long hangs and is stopped: a busy machine is no reason to lose the result of everything.
  */
 export const RUN_MINUTES_MAX = { fast: 5, system: 12, full: 50 };
 const KILL_AFTER_MS = 10_000;
@@ -109,7 +109,11 @@ async function runVitest(projects, rest) {
   ];
   const minutesMax = Math.max(...projects.map((name) => RUN_MINUTES_MAX[name]));
   try {
-    const outcome = await runBounded(process.execPath, args, minutesMax);
+    const startedMs = performance.now();
+    const outcome = await runBounded(process.execPath, args, 2 * minutesMax);
+    const minutes = (performance.now() - startedMs) / 60_000;
+    if (minutes > minutesMax)
+      console.log(`slow: ${minutes.toFixed(1)} minutes where ${minutesMax} are meant to do`);
     return countResults(readReport(report), outcome);
   } finally {
     rmSync(folder, { recursive: true, force: true });
