@@ -12,14 +12,14 @@ import type { Frame } from '../support/test-client.ts';
 import { results, SHORT } from './whole-suite.ts';
 
 const OUTAGE_MS = 90_000;
-const TIMEOUT_MS = 2000;
+const TIMEOUT_MS = 4000;
 
 let redis: RedisServer;
 let one: NodeProcess;
 let two: NodeProcess;
 
 async function start(name: string, port = 0): Promise<NodeProcess> {
-  const times = { REDIS_DEADLINE_MS: '1000', LEASE_MS: '2000', HEARTBEAT_MS: '500', PRESENCE_HOLD_MS: '500' };
+  const times = { REDIS_DEADLINE_MS: '1000', LEASE_MS: '5000', HEARTBEAT_MS: '1000' };
   const env = { ...SHORT, ...times, DRAIN_NOTICE_MS: '200', REDIS_URL: redis.url, NODE_NAME: name };
   return (await NodeProcess.start(env, port)).ready();
 }
@@ -72,7 +72,7 @@ async function judged(filter: string, lies: Readonly<Record<string, Lies>>): Pro
     const urls = proxies.map(({ url }) => url);
     const [result] = await results({ urls, hooks, filter, timeoutMs: TIMEOUT_MS });
     await Promise.all(proxies.map((proxy) => proxy.stop()));
-    if (lie === TRUTH) expect(result).toMatchObject({ outcome: 'ok' });
+    if (lie === TRUTH) expect(result?.outcome, JSON.stringify(result)).toBe('ok');
     return [lie, result?.outcome ?? 'no such check'];
   };
   return Object.fromEntries(await Promise.all(all.map(run)));
