@@ -23,6 +23,9 @@ interface Flags {
   readonly list?: boolean;
   readonly json?: boolean;
   readonly drain?: string;
+  readonly nodeStop?: string;
+  readonly nodeKill?: string;
+  readonly nodeStart?: string;
   readonly redisStop?: string;
   readonly redisStart?: string;
   readonly redisEmpty?: string;
@@ -62,6 +65,9 @@ export function addConformance(declaring: Declaring): void {
     .option('--parallel <n>', `Checks under way at the same time. [${PARALLEL}]`)
     .option('--json', 'One JSON object per line: each check, then the sums.')
     .option('--drain <command>', 'Shell command that drains a node, as SIGTERM does. It runs last of all.')
+    .option('--node-stop <command>', 'Shell command that stops a node at once, as SIGINT does.')
+    .option('--node-kill <command>', 'Shell command that ends a node without a word, as SIGKILL does.')
+    .option('--node-start <command>', 'Shell command that starts that node again, in the background.')
     .option('--redis-stop <command>', 'Shell command that stops Redis.')
     .option('--redis-start <command>', 'Shell command that starts it again, with the data it has.')
     .option('--redis-empty <command>', 'Shell command that removes the data of the stopped Redis.')
@@ -109,13 +115,18 @@ async function conformance(flags: Flags, terminal: Terminal): Promise<number> {
 }
 
 function hooksOf(flags: Flags): Hooks {
-  // Half of a pair would take Redis away and leave it away.
+  // Half of a pair would take something away and leave it away.
   if (flags.redisStop !== undefined && flags.redisStart === undefined)
     throw new UsageError('--redis-stop needs --redis-start');
   if (flags.redisPause !== undefined && flags.redisResume === undefined)
     throw new UsageError('--redis-pause needs --redis-resume');
+  if ((flags.nodeStop ?? flags.nodeKill) !== undefined && flags.nodeStart === undefined)
+    throw new UsageError('--node-stop and --node-kill need --node-start');
   return {
     drain: shellHook(flags.drain),
+    nodeStop: shellHook(flags.nodeStop),
+    nodeKill: shellHook(flags.nodeKill),
+    nodeStart: shellHook(flags.nodeStart),
     redisStop: shellHook(flags.redisStop),
     redisStart: shellHook(flags.redisStart),
     redisEmpty: shellHook(flags.redisEmpty),

@@ -5,7 +5,7 @@ import { skip } from './outcome.ts';
 export interface Check {
   /** A sentence about the server, unique among all checks. */
   readonly name: string;
-  /** Runs alone: it takes away something that all connections stand on. */
+  /** Runs alone: it takes away something that all connections stand on, or loads the server. */
   readonly alone?: boolean;
   /** Throws a `Deviation`, or `Skipped`. */
   run(lab: Lab): Promise<void>;
@@ -24,3 +24,9 @@ export function cannotBeSeen(name: string, reason: string): Check {
     run: () => Promise.resolve().then(() => skip(reason)),
   };
 }
+
+/** Reasons of `cannotBeSeen`. docs/decisions/0035 says which checks wait for what. */
+export const NEEDS_AUTHENTICATION =
+  'needs a server with authentication, which this version of the suite cannot sign tokens for';
+export const NEEDS_OPERATOR_COMMANDS =
+  'needs a command with which an operator removes somebody, which servers do not have yet';

@@ -3,7 +3,7 @@
  * hand where there is one. A lab belongs to one run of one check.
  */
 import type { JoinedFrame } from '../protocol/messages.ts';
-import { Deviation, skip } from './outcome.ts';
+import { Deviation, must, skip } from './outcome.ts';
 import { Peer } from './peer.ts';
 import { type Clock, type Hooks, type OpenWire, sleep, type WireOptions } from './wire.ts';
 
@@ -96,6 +96,20 @@ export class Lab {
     return this.#peer(at, {})
       .opened()
       .catch(() => undefined);
+  }
+
+  /** Each address takes connections again after a node was taken away. */
+  async everybodyBack(withinMs: number): Promise<void> {
+    const until = this.clock.now() + withinMs;
+    for (let at = 0; at < this.urls.length; ) {
+      const peer = await this.connectNow(at);
+      await peer?.close();
+      if (peer !== undefined) at += 1;
+      else {
+        must(this.clock.now() < until, `a connection at ${this.url(at)} again`, 'refusals');
+        await this.sleep(RETRY_MS);
+      }
+    }
   }
 
   #peer(at: number, options: Partial<WireOptions>): Peer {

@@ -61,6 +61,12 @@ export interface Clock {
 export interface Hooks {
   /** Drains one node: what SIGTERM does. */
   readonly drain?: () => Promise<void>;
+  /** Stops one node at once, without a drain: what SIGINT does. */
+  readonly nodeStop?: () => Promise<void>;
+  /** Ends one node without a word, as a crash or a power cut would: SIGKILL. */
+  readonly nodeKill?: () => Promise<void>;
+  /** Starts the node again that was stopped or killed. */
+  readonly nodeStart?: () => Promise<void>;
   readonly redisStop?: () => Promise<void>;
   readonly redisStart?: () => Promise<void>;
   /** Removes the data of a Redis that is stopped. */

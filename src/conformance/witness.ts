@@ -5,7 +5,7 @@
  * kept as a deviation; the check that owns the connection fails with it.
  */
 import { Compile } from 'typebox/compile';
-import { CLOSES, ERRORS } from '../protocol/codes.ts';
+import { CLOSE, CLOSES, ERRORS } from '../protocol/codes.ts';
 import { SERVER_FRAMES, type ServerFrame } from '../protocol/messages.ts';
 import { Deviation, show } from './outcome.ts';
 import type { WireEnd } from './wire.ts';
@@ -69,7 +69,8 @@ export class Witness {
     if (this.#closing !== undefined && end.code !== this.#closing) {
       this.#broken(`close ${this.#closing}, as closing said`, `close ${end.code}`);
     }
-    if (end.code >= 4000 && this.#closing === undefined) {
+    // Who does not read cannot be told first.
+    if (end.code >= 4000 && end.code !== CLOSE.tooSlow && this.#closing === undefined) {
       this.#broken('a closing frame before the close', `close ${end.code} without one`);
     }
   }

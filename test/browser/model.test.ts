@@ -1,11 +1,13 @@
 /** What the page knows, without a browser: the truth of the badge, bounded lists, and what is made of other people's data. */
 import { expect, test } from 'vitest';
+import type { Client } from '../../src/client/api.ts';
+import { DirectMessages, THREADS_MAX } from '../../src/admin/demo/model/direct-messages.ts';
 import { type LinkFacts, linkBadge } from '../../src/admin/demo/model/link-badge.ts';
 import { Passing } from '../../src/admin/demo/model/passing.ts';
 import { readMessage, readSignal } from '../../src/admin/demo/model/payload.ts';
 import { hueOf, initials, readPerson } from '../../src/admin/demo/model/person.ts';
 import { hashOf, placeOf, roomNameFrom } from '../../src/admin/demo/model/place.ts';
-import { tidyName } from '../../src/admin/demo/model/profile.ts';
+import { type Me, tidyName } from '../../src/admin/demo/model/profile.ts';
 import { ENTRIES_MAX, Transcript, UNSENT_MAX } from '../../src/admin/demo/model/transcript.ts';
 
 const FACTS: LinkFacts = {
@@ -139,4 +141,42 @@ test('names are shortened by what people count as letters, and cannot hide or tu
   });
   expect(readPerson('u', undefined).name).toBe('u');
   expect(hueOf('ann')).toBe(hueOf('ann'));
+});
+
+/** Only what direct messages ask of a client; the last of the inbox's listeners is told by the test. */
+function inboxOf(me: string) {
+  let arrived = (_message: object): void => {};
+  const inbox = {
+    on: (event: string, listener: (message: object) => void) => {
+      if (event === 'message') arrived = listener;
+    },
+    read: async () => undefined,
+  };
+  const client = { on: () => undefined, inbox, welcome: {} } as unknown as Client;
+  const direct = new DirectMessages(client, { profile: { user: me } } as Me);
+  let seq = 0;
+  const receive = (user: string) =>
+    arrived({
+      seq: ++seq,
+      ts: seq,
+      epoch: 'e',
+      from: { user, connection: 'c' },
+      data: { text: 'hi', name: user },
+    });
+  return { direct, receive };
+}
+
+test('among too many threads those that were read go; what nobody read, and what is looked at, stays', () => {
+  const { direct, receive } = inboxOf('ann');
+  const users = Array.from({ length: THREADS_MAX }, (_, at) => `user-${at}`);
+  for (const user of users) receive(user);
+  for (const user of ['user-2', 'user-1']) direct.seen(user);
+  receive('one more');
+  expect(direct.thread('user-0')?.unread).toBe(1);
+  expect(direct.thread('user-1'), 'the one that is looked at').toBeDefined();
+  expect(direct.thread('user-2'), 'read before it').toBeUndefined();
+  for (const user of ['a', 'b', 'c']) receive(user);
+  expect(direct.threads.filter(({ unread }) => unread === 1).map(({ user }) => user)).toEqual(
+    [...users, 'one more', 'a', 'b', 'c'].filter((user) => !['user-1', 'user-2'].includes(user)),
+  );
 });

@@ -6,7 +6,7 @@ import { expect, test, vi } from 'vitest';
 import { browserForFile } from '../support/browser.ts';
 import { TestClient } from '../support/test-client.ts';
 import { clusterForFile } from './cluster.ts';
-import { DemoPage } from './demo-page.ts';
+import { DemoPage, PHONE } from './demo-page.ts';
 
 // A browser and two nodes start within the first test, on a machine that may be busy.
 vi.setConfig({ testTimeout: 90_000 });
@@ -61,6 +61,10 @@ test('a killed connection comes back with the number of messages it missed', asy
   expect(await demo.texts()).toEqual(upTo(said));
   const notice = (await demo.notices.first().textContent()) ?? '';
   const recovered = Number(/(\d+) messages? recovered/.exec(notice)?.[1] ?? 0);
+  expect(recovered).toBeGreaterThan(0);
+  expect(await demo.page.locator('.comeback-card').textContent()).toMatch(
+    new RegExp(`^${recovered} messages? recovered · [0-9.]+\\u00a0m?s · node-a$`),
+  );
   // The notice stands where the recovered messages end, so their number can be counted on the page.
   const rows = await demo.page
     .locator('#messages > li')
@@ -71,6 +75,23 @@ test('a killed connection comes back with the number of messages it missed', asy
   expect(diary).toMatch(
     /#kill: \d+ messages? recovered.*Connected to node-a after .*You killed the connection/,
   );
+});
+
+test('on a phone the button that kills is one tap away, and what it brought back stands beside it', async () => {
+  const { nodes } = await cluster();
+  const demo = await DemoPage.person(await browser(), `${nodes[0].http}/#tap`, { options: PHONE });
+  await demo.connected();
+  const count = await counting(nodes[1].url, 'tap', 20);
+  await demo.sees('3');
+  await demo.page.getByRole('button', { name: 'Kill my connection' }).tap();
+  await demo.badgeSays(/^Reconnecting/);
+  await demo.page
+    .locator('.lifeline')
+    .getByText(/^[1-9]\d* messages? recovered$/)
+    .waitFor();
+  const said = await count.stop();
+  await demo.sees(String(said));
+  expect(await demo.texts()).toEqual(upTo(said));
 });
 
 test('offline is said, what is written meanwhile waits, and is sent once after going online', async () => {

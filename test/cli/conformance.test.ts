@@ -99,6 +99,7 @@ describe('what cannot be run', () => {
     [['--parallel', '0'], '--parallel takes a whole number from 1'],
     [['--redis-stop', 'true'], '--redis-stop needs --redis-start'],
     [['--redis-pause', 'true'], '--redis-pause needs --redis-resume'],
+    [['--node-kill', 'true'], '--node-stop and --node-kill need --node-start'],
     [['--url', 'ftp://x'], 'is no WebSocket URL'],
   ])('exits 2 on %j', async (words, said) => {
     expect(await conformance(...words)).toBe(2);

@@ -3,6 +3,8 @@
  * against the same server behind the same proxy where it tells the truth.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openWire } from '../../src/cli/wire-socket.ts';
+import type { OpenWire } from '../../src/conformance/wire.ts';
 import { AlteringProxy, type Lies } from '../support/altering-proxy.ts';
 import { LocalServer } from '../support/local-server.ts';
 import type { Frame } from '../support/test-client.ts';
@@ -178,6 +180,45 @@ const LIES: readonly (readonly [lie: string, check: string, lies: Lies])[] = [
     'each WebSocket message of the server',
     change('pong', (f) => [Buffer.from(JSON.stringify(f))]),
   ],
+  [
+    'an inbox brings nothing of what was sent meanwhile',
+    '6. an inbox filled',
+    change('joined', (f) => ({ ...f, messages: [] })),
+  ],
+  [
+    'an inbox lost its first message',
+    '6. an inbox filled',
+    change('joined', (f) => ({ ...f, messages: messagesOf(f).slice(1) })),
+  ],
+  ['an inbox is not joined', '6. an inbox filled', change('joined', () => [])],
+  [
+    'the joined of an inbox has an id',
+    'an inbox is numbered like a room',
+    change('joined', (f) => ({ ...f, id: 'x' })),
+  ],
+  [
+    'a send is not told to the second device',
+    'what is sent reaches every connection',
+    nth('message', 1, () => []),
+  ],
+  [
+    'a read mark is not kept',
+    'what was read is not delivered',
+    { request: (f) => (f.type === 'read' ? [{ ...f, seq: 0 }] : [f]) },
+  ],
+  [
+    'an inbox of somebody else may be read',
+    '9. forbidden',
+    change('error', (f) => ({
+      type: 'ok',
+      id: f['id'],
+      room: '@x',
+      epoch: 'e',
+      seq: 0,
+      messages: [],
+      more: false,
+    })),
+  ],
   ['any subprotocol is taken', 'only unknown subprotocols', { anySubprotocol: true }],
 ];
 
@@ -216,4 +257,25 @@ test('the same checks pass where the proxy tells the truth', async () => {
     const { outcomes, reports } = await run({}, check);
     expect([...outcomes], `${check}: ${reports.join('\n')}`).toEqual(['ok']);
   }
+});
+
+/** Not through the proxy: it reads whatever is sent, and is slower than a thousand connections are patient. */
+describe('a server that is wrong in itself is caught', () => {
+  test('a reader that is too slow is closed with another code', async () => {
+    const open: OpenWire = (url, options, events) =>
+      openWire(url, options, {
+        ...events,
+        closed: (end) => events.closed({ ...end, code: end.code === 4009 ? 1000 : end.code }),
+      });
+    // The time in which the close can still be read.
+    const patient = await LocalServer.forTest({ CLOSE_TIMEOUT_MS: '5000' });
+    const [result] = await results({ urls: [patient.url], filter: 'close: 4009', open });
+    expect(result).toMatchObject({ outcome: 'failed', came: expect.stringMatching(/^close 1000/) });
+  });
+
+  test('a room of a thousand users is listed all the same', async () => {
+    const all = await LocalServer.forTest({ LIMIT_PRESENCE_MEMBERS: '5000' });
+    const [result] = await results({ urls: [all.url], filter: 'above 1,000 users', timeoutMs: 3000 });
+    expect(result).toMatchObject({ outcome: 'failed', came: expect.stringContaining('nothing like it') });
+  });
 });

@@ -1,7 +1,7 @@
 /**
  * The scenario files for k6 and Artillery, run without the tools: what a tool would do with them is done
  * here, so that a frame or a field that the protocol does not know is found with the change that made it
- * wrong. That the tools themselves accept the files is for whoever changes them to try (bench/tools/README.md).
+ * wrong. Artillery itself is run by test/full/load-tools.full.test.ts; k6 is for whoever changes its file to try.
  */
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';

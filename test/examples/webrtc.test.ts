@@ -5,6 +5,7 @@ import { PROCESS_TEST_MS } from '../support/cli-process.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { nodeForTest } from '../support/node-for-test.ts';
 import { TestClient } from '../support/test-client.ts';
+import { WireServer } from '../support/wire-server.ts';
 import { openExample } from './example-client.ts';
 
 vi.setConfig({ testTimeout: PROCESS_TEST_MS });
@@ -86,4 +87,36 @@ it('where both offer at once exactly one takes its offer back, and they go on ta
   await ben.type('so am I');
   await anna.line('ben: so am I');
   for (const page of pages) expect((await page.lines()).filter((line) => line[0] === '*')).toEqual([]);
+});
+
+it('a page that is turned away comes back later each time, when told at the moment told, and not where it is told so', async () => {
+  const server = await WireServer.start();
+  onTestFinished(() => server.stop());
+  const chance = 'Math.random = () => 0.5;';
+  const anna = await openExample(
+    'webrtc.html',
+    { url: server.url, room: ROOM, user: 'anna' },
+    browser,
+    chance,
+  );
+  const arrivals: number[] = [];
+  for (let visit = 0; visit < 4; visit += 1) {
+    const { socket } = await server.connection();
+    arrivals.push(performance.now());
+    socket.close(1013);
+  }
+  const pauses = arrivals.slice(1).map((at, index) => at - (arrivals[index] ?? 0));
+  // Half of 1, 2 and 4 s.
+  for (const [index, pause] of pauses.entries()) expect(pause).toBeGreaterThan(500 * 2 ** index - 50);
+  const told = await server.connection();
+  await told.welcome();
+  await told.joined({ room: ROOM });
+  const toldAt = performance.now();
+  told.send({ type: 'closing', code: 1012, reason: 'drain', reconnect: 'after', afterMs: 1500 });
+  told.socket.close(1012);
+  const last = await server.connection();
+  expect(performance.now() - toldAt).toBeGreaterThan(1450);
+  last.send({ type: 'closing', code: 4510, reason: 'go away', reconnect: 'never' });
+  last.socket.close(4510);
+  await anna.line('* not coming back');
 });

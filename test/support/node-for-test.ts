@@ -2,8 +2,8 @@
 import { onTestFinished } from 'vitest';
 import { NodeProcess } from './node-process.ts';
 
-export async function nodeForTest(env: Record<string, string>): Promise<NodeProcess> {
-  const node = await NodeProcess.start(env);
+export async function nodeForTest(env: Record<string, string>, port = 0): Promise<NodeProcess> {
+  const node = await NodeProcess.start(env, port);
   onTestFinished(async () => {
     await node.kill('SIGKILL');
   });

@@ -32,10 +32,10 @@ export class NodeProcess {
     }
   }
 
-  /** Starts a node on a free port; `env` is all its settings. Who starts it, kills it. */
-  static async start(env: Record<string, string> = {}): Promise<NodeProcess> {
+  /** Starts a node, on a free port unless told one; `env` is all its settings. Who starts it, kills it. */
+  static async start(env: Record<string, string> = {}, port = 0): Promise<NodeProcess> {
     if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: run npm run build first`);
-    const child = spawn(process.execPath, [MAIN, 'serve', '--port', '0', '--host', '127.0.0.1'], {
+    const child = spawn(process.execPath, [MAIN, 'serve', '--port', String(port), '--host', '127.0.0.1'], {
       env: { PATH: process.env['PATH'], LOG_FORMAT: 'json', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -41,7 +41,8 @@ export class WireConnection {
   constructor(socket: WebSocket) {
     this.socket = socket;
     socket.on('message', (data: Buffer) => {
-      this.#received.push(JSON.parse(data.toString('utf8')) as Frame);
+      // A client may send a batch.
+      this.#received.push(...[JSON.parse(data.toString('utf8')) as Frame | Frame[]].flat());
       this.#wake();
     });
     this.closed = once(socket, 'close').then(([code]) => {

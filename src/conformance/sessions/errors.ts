@@ -1,12 +1,13 @@
 /** Worked session 9: every error code, each on a connection that is still usable afterwards. */
 import type { ErrorCode } from '../../protocol/codes.ts';
-import { cannotBeSeen, type Check } from '../check.ts';
+import { cannotBeSeen, type Check, NEEDS_AUTHENTICATION } from '../check.ts';
 import type { Lab } from '../lab.ts';
 import { same, skip } from '../outcome.ts';
 import type { Pattern } from '../pattern.ts';
 import type { Peer } from '../peer.ts';
 import { drainRoom } from '../room-talk.ts';
 import { limits } from '../topics/limits.ts';
+import { historyOfOthers } from '../topics/users.ts';
 
 interface Setting {
   readonly peer: Peer;
@@ -69,7 +70,11 @@ const rateLimited: Check = {
   run: async (lab) => limits.checks.find(({ name }) => name.includes('rate_limited'))?.run(lab),
 };
 
-const NO_AUTHENTICATION = 'needs a server with authentication: where there is none everything is allowed';
+/** The one thing that is forbidden also where everything is allowed: what was sent to somebody else. */
+const forbidden: Check = {
+  name: '9. forbidden, and the connection is as before',
+  run: (lab) => historyOfOthers.run(lab),
+};
 
 export const everyError: readonly Check[] = [
   refused('bad_request', badRequest),
@@ -78,7 +83,7 @@ export const everyError: readonly Check[] = [
   refused('too_large', tooLarge),
   refused('limit_exceeded', limitExceeded),
   rateLimited,
-  cannotBeSeen('9. unauthorized', NO_AUTHENTICATION),
-  cannotBeSeen('9. forbidden', NO_AUTHENTICATION),
-  cannotBeSeen('9. internal', 'a defect of the server cannot be brought about from outside'),
+  forbidden,
+  cannotBeSeen('9. unauthorized', NEEDS_AUTHENTICATION),
+  cannotBeSeen('9. internal', 'a server without a defect has no way to show it'),
 ];

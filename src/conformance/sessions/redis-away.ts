@@ -100,6 +100,10 @@ export const restartedWithData: Check = {
       [true, [3, 4]],
       'recovered and messages of who was away across the restart',
     );
+    for (const { peer: witness } of members) {
+      const last = witness.frames.findLast((frame) => frame.type === 'epoch' && frame.room === room);
+      must(last?.type === 'epoch' && last.epoch === away.joined.epoch, `epoch ${away.joined.epoch}`, last);
+    }
   },
 };
 

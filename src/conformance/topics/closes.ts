@@ -1,8 +1,16 @@
 /** PROTOCOL "Close codes": each that can be brought about from outside, and the `closing` before it. */
-import { cannotBeSeen, type Check, type Topic } from '../check.ts';
+import {
+  cannotBeSeen,
+  type Check,
+  NEEDS_AUTHENTICATION,
+  NEEDS_OPERATOR_COMMANDS,
+  type Topic,
+} from '../check.ts';
 import type { Lab } from '../lab.ts';
 import { must, skip } from '../outcome.ts';
 import type { Peer } from '../peer.ts';
+import { goingAway } from './node-stopped.ts';
+import { tooSlow } from './slow-reader.ts';
 
 /** The frame first, then the close it announced. */
 async function closing(peer: Peer, code: number, extraMs = 0): Promise<void> {
@@ -171,9 +179,6 @@ async function connected(lab: Lab): Promise<Peer> {
   });
 }
 
-const NEEDS_AUTHENTICATION =
-  'needs a server with authentication, which this version of the suite cannot sign tokens for';
-
 export const closes: Topic = {
   title: 'close',
   checks: [
@@ -187,22 +192,16 @@ export const closes: Topic = {
     rate,
     badFrames,
     connections,
-    cannotBeSeen(
-      '1001: the server goes away',
-      'a drain tells 1012 instead; stopping the server would end this run',
-    ),
+    tooSlow,
+    goingAway,
     cannotBeSeen('1011: a defect of the server', 'needs a defect, and the server stops with it'),
     cannotBeSeen(
       '1013: overload',
       'needs more memory in queues than the node may use for all, and then tells peers that do not read',
     ),
     cannotBeSeen('4005: the token expired', NEEDS_AUTHENTICATION),
-    cannotBeSeen(
-      '4009: the peer reads too slowly',
-      'a peer that does not read cannot be told, so neither can this suite',
-    ),
     cannotBeSeen('4501: the token is not valid', NEEDS_AUTHENTICATION),
     cannotBeSeen('4503: the identity may not connect', NEEDS_AUTHENTICATION),
-    cannotBeSeen('4510: an operator ended the connection', 'needs an operator command'),
+    cannotBeSeen('4510: an operator ended the connection', NEEDS_OPERATOR_COMMANDS),
   ],
 };

@@ -1,10 +1,18 @@
 /** PROTOCOL "Presence": one member per user, one history for all, and a view that is right. */
 import { applyPresence, type PresenceNews, type PresenceView } from '../../protocol/presence-view.ts';
-import type { Check, Topic } from '../check.ts';
+import {
+  cannotBeSeen,
+  type Check,
+  NEEDS_AUTHENTICATION,
+  NEEDS_OPERATOR_COMMANDS,
+  type Topic,
+} from '../check.ts';
 import type { Lab } from '../lab.ts';
 import { Deviation, must, same, show } from '../outcome.ts';
 import { ABSENT, ANY, some } from '../pattern.ts';
 import type { Peer } from '../peer.ts';
+import { crowd } from './crowd.ts';
+import { nodeLost } from './node-stopped.ts';
 
 /** What a client that follows "How a client keeps its view" holds after all frames that came so far. */
 function viewOf(peer: Peer, room: string): PresenceView {
@@ -190,5 +198,17 @@ const online: Check = {
 
 export const presence: Topic = {
   title: 'presence',
-  checks: [joinsAndLeaves, state, churn, kinds, held, closed, online],
+  checks: [
+    joinsAndLeaves,
+    state,
+    churn,
+    kinds,
+    held,
+    closed,
+    online,
+    crowd,
+    nodeLost,
+    cannotBeSeen('left with "kicked": an operator removed the user', NEEDS_OPERATOR_COMMANDS),
+    cannotBeSeen('left with "expired": the token ran out', NEEDS_AUTHENTICATION),
+  ],
 };

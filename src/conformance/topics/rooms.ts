@@ -1,5 +1,11 @@
 /** PROTOCOL "Rooms": join in all its forms, leave, history, and what room names are. */
-import type { Check, Topic } from '../check.ts';
+import {
+  cannotBeSeen,
+  type Check,
+  NEEDS_AUTHENTICATION,
+  NEEDS_OPERATOR_COMMANDS,
+  type Topic,
+} from '../check.ts';
 import { must, same, show } from '../outcome.ts';
 import { ABSENT } from '../pattern.ts';
 import { drainRoom, seen } from '../room-talk.ts';
@@ -224,5 +230,10 @@ export const rooms: Topic = {
     badJoins,
     foreignEpoch,
     aheadOfTop,
+    cannotBeSeen('left with "kicked": an operator removed me from a room', NEEDS_OPERATOR_COMMANDS),
+    cannotBeSeen(
+      'left with "forbidden" or "expired": a token no longer allows the room',
+      NEEDS_AUTHENTICATION,
+    ),
   ],
 };

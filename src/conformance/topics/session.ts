@@ -1,5 +1,5 @@
 /** PROTOCOL "Session": who is here, and whether anybody still is. */
-import type { Check, Topic } from '../check.ts';
+import { cannotBeSeen, type Check, NEEDS_AUTHENTICATION, type Topic } from '../check.ts';
 import { must, same, show, skip } from '../outcome.ts';
 import { ABSENT, ANY } from '../pattern.ts';
 
@@ -183,6 +183,7 @@ export const session: Topic = {
     silentPeer,
     onePerMessage,
     tokenIgnored,
+    cannotBeSeen('expiring: a token is about to run out', NEEDS_AUTHENTICATION),
     errorsSay,
   ],
 };

@@ -154,6 +154,20 @@ const refusals: Check = {
   },
 };
 
+export const historyOfOthers: Check = {
+  name: 'history of an inbox is for its owner, once it is open; of another it is forbidden',
+  async run(lab) {
+    const sender = await inboxSender(lab);
+    const user = lab.user('bob');
+    await send(sender, user, 'for bob alone');
+    await sender.refused({ type: 'history', room: `@${user}` }, 'forbidden', { retryable: false });
+    await sender.alive();
+    const peer = await withInbox(lab, user);
+    await peer.take(joinedFrame(user));
+    same((await peer.history(`@${user}`)).messages.length, 1, 'messages for their owner');
+  },
+};
+
 const notServed: Check = {
   name: 'where inboxes are not served, send, read and hello with inbox say so and nothing breaks',
   async run(lab) {
@@ -170,5 +184,5 @@ const notServed: Check = {
 
 export const users: Topic = {
   title: 'inbox',
-  checks: [everyDevice, inOrder, once, readMark, resumed, refusals, notServed],
+  checks: [everyDevice, inOrder, once, readMark, resumed, refusals, historyOfOthers, notServed],
 };

@@ -10,7 +10,8 @@ import { readMessage } from './payload.ts';
 import type { Me } from './profile.ts';
 import { Transcript } from './transcript.ts';
 
-const THREADS_MAX = 20;
+/** Beyond it those that were read go, oldest first. What was not read stays, and its number is that of the inbox. */
+export const THREADS_MAX = 20;
 
 export interface Thread {
   readonly user: string;
@@ -28,6 +29,8 @@ export class DirectMessages {
   #refused = false;
   #newestSeq = 0;
   #readSeq = 0;
+  /** Whose thread was looked at last. */
+  #lookedAt: string | undefined;
 
   constructor(client: Client, me: Me) {
     this.#client = client;
@@ -114,6 +117,7 @@ export class DirectMessages {
   /** Marks a thread as seen; the shared mark moves only once nothing is left unseen, since it covers all threads. */
   seen(user: string): void {
     const thread = this.#threads.get(user);
+    this.#lookedAt = user;
     if (!thread || thread.unread === 0) return;
     thread.unread = 0;
     this.changes.tell('threads');
@@ -125,8 +129,12 @@ export class DirectMessages {
     });
   }
 
+  /** Without the condition a message nobody saw would be gone, and the read mark would move over it. */
   #forgetOldest(): void {
-    const [oldest] = this.#threads.keys();
-    if (oldest !== undefined) this.#threads.delete(oldest);
+    const done = this.threads.find(
+      ({ user, unread, transcript }) =>
+        unread === 0 && transcript.unsent.length === 0 && user !== this.#lookedAt,
+    );
+    if (done !== undefined) this.#threads.delete(done.user);
   }
 }

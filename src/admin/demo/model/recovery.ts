@@ -1,6 +1,6 @@
 /**
- * What happened to the connection, newest first: a diary of breaks and recoveries, kept short. It is what the
- * button "kill my connection" is for, and it writes down real losses just the same.
+ * What happened to the connection, newest first: a diary of breaks and recoveries, kept short, and the latest
+ * recovery in numbers. It is what the button "kill my connection" is for, and real losses count just the same.
  */
 import type { Client, StateChange } from '../../../client/api.ts';
 import { Changes } from './changes.ts';
@@ -13,11 +13,22 @@ export interface LinkEvent {
   readonly text: string;
 }
 
+/** The latest way back after a loss. It grows while the rooms are read, so its time is that of the last of them. */
+export interface Comeback {
+  readonly messages: number;
+  readonly tookMs: number;
+  /** Names of nodes, the same one perhaps. */
+  readonly from: string;
+  readonly to: string;
+}
+
 export class Recovery {
   readonly changes = new Changes<'events'>();
   readonly #client: Client;
   #events: LinkEvent[] = [];
+  #comeback: (Comeback & { readonly lostAt: number }) | undefined;
   #lostAt: number | undefined;
+  #node = 'a node';
   #killed = false;
 
   constructor(client: Client) {
@@ -34,6 +45,10 @@ export class Recovery {
     return this.#events;
   }
 
+  get comeback(): Comeback | undefined {
+    return this.#comeback;
+  }
+
   /** As a pulled cable would: no goodbye, and the SDK finds its way back. */
   kill(): void {
     this.#killed = true;
@@ -43,6 +58,11 @@ export class Recovery {
   /** `where` as people read it: `#lobby`, `Inbox`. */
   recovered(where: string, messages: number): void {
     const what = messages === 1 ? '1 message recovered' : `${messages} messages recovered`;
+    if (this.#comeback) {
+      const { lostAt } = this.#comeback;
+      const sum = this.#comeback.messages + messages;
+      this.#comeback = { ...this.#comeback, messages: sum, tookMs: performance.now() - lostAt };
+    }
     this.write('good', `${where}: ${what}`);
   }
 
@@ -64,12 +84,23 @@ export class Recovery {
     if (state === 'closed') this.write('bad', `Disconnected${code === undefined ? '' : ` (${code})`}`);
     if (state !== 'connected') return;
     const node = this.#client.welcome?.node ?? 'a node';
-    const after = this.#lostAt === undefined ? '' : ` after ${duration(performance.now() - this.#lostAt)}`;
+    const lostAt = this.#lostAt;
+    if (lostAt !== undefined)
+      this.#comeback = {
+        messages: 0,
+        tookMs: performance.now() - lostAt,
+        from: this.#node,
+        to: node,
+        lostAt,
+      };
+    this.#node = node;
+    const after = lostAt === undefined ? '' : ` after ${duration(performance.now() - lostAt)}`;
     this.write('good', `Connected to ${node}${after}`);
     this.#lostAt = undefined;
   }
 }
 
-function duration(ms: number): string {
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+export function duration(ms: number): string {
+  // A number and its unit stay on one line.
+  return ms < 1000 ? `${Math.round(ms)}\u00a0ms` : `${(ms / 1000).toFixed(1)}\u00a0s`;
 }

@@ -10,6 +10,8 @@ import { List } from './list.ts';
 const EVERY_MS = 50;
 const EDGE_PX = 12;
 const ARROW_PX = 18;
+/** A label that stands on what somebody reads gives way once its cursor rests. */
+const REST_MS = 1200;
 
 interface Cursor {
   readonly user: string;
@@ -35,7 +37,9 @@ export function cursorsView(chat: Chat): void {
       const name = element.querySelector('.cursor-name span');
       if (name) setText(name, chat.conversation?.person(user).name ?? user);
       const left = x * board.clientWidth;
-      element.style.transform = `translate(${left}px, ${y * board.clientHeight}px)`;
+      const where = `translate(${left}px, ${y * board.clientHeight}px)`;
+      if (element.style.transform !== where) awaken(element);
+      element.style.transform = where;
       // Near the right edge the name stands on the other side, where it can be read.
       const flipped = board.clientWidth - left < element.offsetWidth + EDGE_PX;
       element.classList.toggle('flipped', flipped);
@@ -49,6 +53,17 @@ export function cursorsView(chat: Chat): void {
   );
   for (const topic of ['cursors', 'people', 'place'] as const) chat.changes.on(topic, draw);
   followMine(chat, board);
+}
+
+const resting = new WeakMap<HTMLElement, number>();
+
+function awaken(element: HTMLElement): void {
+  clearTimeout(resting.get(element));
+  element.classList.remove('resting');
+  resting.set(
+    element,
+    setTimeout(() => element.classList.add('resting'), REST_MS),
+  );
 }
 
 function followMine(chat: Chat, board: HTMLElement): void {

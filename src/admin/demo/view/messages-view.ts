@@ -12,6 +12,7 @@ import { List } from './list.ts';
 const TOGETHER_MS = 5 * 60_000;
 /** So near to the end counts as reading the newest. */
 const NEAR_END_PX = 80;
+const MINUTE_MS = 60_000;
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 
 export function messagesView(chat: Chat): void {
@@ -68,7 +69,9 @@ function listFor(chat: Chat, all: () => readonly Entry[]): List<Entry> {
         element.dataset['tone'] = entry.tone;
         setText(element, entry.text);
       } else {
-        updateMessage(chat, element, entry, follows(all()[index - 1], entry, chat.me.profile.user));
+        const before = all()[index - 1];
+        updateMessage(chat, element, entry, follows(before, entry, chat.me.profile.user));
+        element.classList.toggle('same-minute', sameMinute(before, entry));
       }
     },
   });
@@ -83,6 +86,12 @@ function authorOf(entry: MessageEntry, me: string): string {
 function follows(before: Entry | undefined, entry: MessageEntry, me: string): boolean {
   if (before === undefined || before.kind === 'notice') return false;
   return authorOf(before, me) === authorOf(entry, me) && entry.ts - before.ts < TOGETHER_MS;
+}
+
+/** The time is shown where it is news; a screen reader has it everywhere. */
+function sameMinute(before: Entry | undefined, entry: MessageEntry): boolean {
+  if (before === undefined || before.kind === 'notice') return false;
+  return Math.floor(before.ts / MINUTE_MS) === Math.floor(entry.ts / MINUTE_MS);
 }
 
 function messageRow(chat: Chat, entry: MessageEntry): HTMLElement {
