@@ -17,10 +17,8 @@ const INTERNAL = [
   'answer',
   'ask',
   'asked',
-  'attempts',
   'begin',
   'bytes',
-  'change',
   'changed',
   'closed',
   'confirm',
@@ -40,16 +38,17 @@ const INTERNAL = [
   'judge',
   'mark',
   'move',
-  'onWake',
   'opened',
   'outbox',
   'ready',
   'receipt',
   'receive',
   'received',
+  'reject',
   'remove',
   'report',
   'request',
+  'resolve',
   'retryAt',
   'review',
   'settle',
@@ -58,9 +57,11 @@ const INTERNAL = [
   'take',
   'target',
   'text',
-  'view',
   'watch',
 ];
+
+/** As the first step writes them: one line each. */
+const NUMBER = /^var ([A-Z_]+\d* = [\d_.e]+;\n)/gm;
 
 /** The text of the bundle. Throws where it cannot be made. */
 export function bundleClient(root) {
@@ -70,9 +71,15 @@ export function bundleClient(root) {
     buildSync({ bundle: true, format: 'esm', write: false, logLevel: 'error', ...options }).outputFiles[0]
       .text;
   const all = bundle({ entryPoints: [join(root, ENTRY)], target: 'esnext' });
+  // A number with a name is put in the place of its name only where it stands before everything else.
+  const numbers = [];
+  const rest = all.replace(NUMBER, (_line, definition) => {
+    numbers.push(`const ${definition}`);
+    return '';
+  });
   return bundle({
     // As TypeScript, where a field without a value costs nothing.
-    stdin: { contents: all.replace(/#(?=[a-z])/g, '_'), loader: 'ts' },
+    stdin: { contents: numbers.join('') + rest.replace(/#(?=[a-z])/g, '_'), loader: 'ts' },
     tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
     target: TARGET,
     minify: true,

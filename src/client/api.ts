@@ -105,7 +105,7 @@ export interface PublishOptions {
 /** Where a message was stored. A receipt: never a position to begin from. */
 export interface Receipt extends Position {
   /** The server had it already: this was a repeat. */
-  readonly duplicate?: boolean;
+  readonly duplicate?: boolean | undefined;
 }
 
 export type Message<Data = unknown> = Omit<MessageFrame, 'type' | 'data'> & {
@@ -153,7 +153,7 @@ export interface RoomEvents<Data = unknown> extends FeedEvents<Data> {
   presence: PresenceChange;
   status: RoomStatus;
   /** The room is over for this object: kicked, not allowed, or left by `leave()` ("left"). */
-  left: { readonly reason: LeftFrame['reason'] | 'left'; readonly error?: RoomcastError };
+  left: { readonly reason: LeftFrame['reason'] | 'left'; readonly error: RoomcastError | undefined };
   /** Redis lost a message that had been acknowledged, and it was published again under the same key. */
   republished: { readonly key: string; readonly lost: Position; readonly position: Position };
 }

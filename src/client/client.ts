@@ -102,7 +102,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
 
   request(frame: object, answer: Answer): void {
     if (this.#link.socket) this.#sendWith(JSON.stringify(frame), answer);
-    else answer(undefined, this.#away());
+    else answer(this.#away());
   }
 
   ask(frame: object): Promise<Reply> {
@@ -110,7 +110,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
       if (this.#requests.size >= PENDING_MAX) {
         throw new RoomcastError('rate_limited', 'too much waits', true);
       }
-      this.request(frame, (reply, error) => (reply ? resolve(reply) : reject(error)));
+      this.request(frame, (error, reply) => (reply ? resolve(reply) : reject(error)));
     });
   }
 
@@ -163,7 +163,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     // An invented name is kept for the next connection: idempotency keys are per user.
     const user = this.#settings.user ?? this.welcome?.user;
     this.redis = 'up';
-    this.request({ type: 'hello', token, user, client, inbox: this.inbox.asked }, (_reply, error) => {
+    this.request({ type: 'hello', token, user, client, inbox: this.inbox.asked }, (error) => {
       if (!error) return this.flush();
       if (error.code === 'offline') return;
       this.report(error);
@@ -211,7 +211,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
 
   #sendWith(json: string, answer: Answer): void {
     const most = (this.welcome?.limits.payloadBytes ?? PAYLOAD_BYTES) + FRAME_EXTRA_BYTES;
-    if (bytesOf(json) > most) return answer(undefined, new RoomcastError('too_large', `over ${most} bytes`));
+    if (bytesOf(json) > most) return answer(new RoomcastError('too_large', `over ${most} bytes`));
     const id = this.#requests.begin(answer, now() + this.#settings.requestTimeoutMs);
     this.#link.socket?.send(`{"id":${id},${json.slice(1)}`);
   }
@@ -229,7 +229,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     const head = room ? { type: 'publish', room: target } : { type: 'send', to };
     entry.status = 'sent';
     entry.everSent = true;
-    this.#sendWith(`${JSON.stringify({ ...head, key }).slice(0, -1)},"data":${json}}`, (reply, error) => {
+    this.#sendWith(`${JSON.stringify({ ...head, key }).slice(0, -1)},"data":${json}}`, (error, reply) => {
       if (error) this.#refused(entry, error);
       else this.#stored(entry, reply as Receipt);
     });
@@ -253,7 +253,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     const { receipt: lost, key } = entry;
     entry.status = 'stored';
     entry.receipt = position;
-    entry.resolve(duplicate ? { ...position, duplicate } : position);
+    entry.resolve({ ...position, duplicate });
     if (lost && !duplicate) room?.emit('republished', { key, lost, position });
     if (room) this.outbox.review(entry.target, room.stream);
     else this.outbox.remove(entry);

@@ -8,7 +8,8 @@ import { type RoomcastError, serverError } from './errors.ts';
 
 export type Reply = OkFrame | JoinedFrame | WelcomeFrame;
 
-export type Answer = (reply: Reply | undefined, error: RoomcastError | undefined) => void;
+/** Without an error there is a reply. */
+export type Answer = (error: RoomcastError | undefined, reply?: Reply) => void;
 
 export class Requests {
   readonly #pending = new Map<unknown, { readonly answer: Answer; readonly deadline: number }>();
@@ -31,8 +32,8 @@ export class Requests {
     const pending = this.#pending.get(id);
     if (!pending) return false;
     this.#pending.delete(id);
-    if (frame.type === 'error') pending.answer(undefined, serverError(frame));
-    else pending.answer(frame as Reply, undefined);
+    if (frame.type === 'error') pending.answer(serverError(frame));
+    else pending.answer(undefined, frame as Reply);
     return true;
   }
 
@@ -41,7 +42,7 @@ export class Requests {
     for (const [id, { answer, deadline }] of this.#pending) {
       if (deadline > now) continue;
       this.#pending.delete(id);
-      answer(undefined, error);
+      answer(error);
     }
   }
 }

@@ -121,20 +121,12 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   /** What the server says about this room. Before `joined` it belongs to a subscription that is being replaced. */
   receive(frame: ServerFrame): void {
     if (this.status !== 'live') return;
-    switch (frame.type) {
-      case 'signal':
-        return this.emit('signal', frame);
-      case 'presence':
-        return this.#apply(frame);
-      case 'left':
-        // A token that expired comes back with a new one: the room is joined again then.
-        if (frame.reason === 'expired') this.disconnected();
-        else this.#over(frame.reason);
-        return;
-      default:
-        // A message is missing, which no server of ours does: begin again from the last one seen.
-        if (this.follow(frame)) this.disconnected();
-    }
+    if (frame.type === 'signal') this.emit('signal', frame);
+    else if (frame.type === 'presence') this.#apply(frame);
+    else if (frame.type === 'left' && frame.reason !== 'expired') this.#over(frame.reason);
+    // A token that expired comes back with a new one: the room is joined again then. Where a message is
+    // missing, which no server of ours does, it begins again from the last one seen.
+    else if (frame.type === 'left' || this.follow(frame)) this.disconnected();
     this.#review();
   }
 
@@ -148,7 +140,7 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
     const since = this.position;
     this.ready = true;
     const frame = { type: 'join', room: this.name, since, presence, state: value };
-    this.#desk.request(since ? frame : { ...frame, history }, (reply, error) => {
+    this.#desk.request(since ? frame : { ...frame, history }, (error, reply) => {
       if (this.status === 'left' || error?.code === 'offline') return;
       if (error?.code === 'timeout') this.#desk.drop();
       else if (error) this.#refused(error);
@@ -189,7 +181,7 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   #ask(): void {
     if (this.#asking) return;
     this.#asking = true;
-    this.#desk.request({ type: 'presence', room: this.name }, (reply) => {
+    this.#desk.request({ type: 'presence', room: this.name }, (_error, reply) => {
       this.#asking = false;
       // Refused or cut off: the next frame that does not fit asks again.
       if (reply) this.#apply(reply as unknown as PresenceNews);
@@ -201,7 +193,7 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
     this.ready = false;
     this.#desk.forget(this.name);
     this.closed(error ?? this.#leftError());
-    this.emit('left', error ? { reason, error } : { reason });
+    this.emit('left', { reason, error });
     this.#desk.flush();
   }
 

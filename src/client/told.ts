@@ -41,8 +41,8 @@ export class Told<T> {
     const value = this.value as T;
     if (!this.#due || this.#retryAt > now()) return;
     this.#due = false;
-    this.#desk.request(this.#frame(value), (_reply, error) => {
-      if (error === undefined) this.confirm(value);
+    this.#desk.request(this.#frame(value), (error) => {
+      if (!error) this.confirm(value);
       else if (error.code !== 'offline' && value === this.value) this.#refused(error);
     });
   }
