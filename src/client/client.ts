@@ -188,7 +188,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     this.outbox.disconnected();
     this.#requests.fail(this.#away(), Infinity);
     for (const room of this.#rooms.values()) room.disconnected();
-    this.inbox.mark.again();
+    this.inbox.mark.disconnected();
   }
 
   changed(change: StateChange): void {

@@ -107,7 +107,7 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
     this.ready = false;
     this.#retryAt = 0;
     this.#asking = false;
-    this.#state.again();
+    this.#state.disconnected();
     this.#enter(this.position ? 'catching-up' : 'joining');
   }
 

@@ -1,22 +1,9 @@
 /** The SDK in front of a cluster: a node dies in the middle of a stream, and nobody is told anything but good news. */
 import { expect, onTestFinished, test } from 'vitest';
-import { startHaproxy } from '../support/haproxy.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
-import { nodeForTest } from '../support/node-for-test.ts';
-import { startRedis } from '../support/redis-server.ts';
 import { clientForTest } from './scripted-client.ts';
+import { twoNodes, twoNodesBehindHaproxy } from './two-nodes.ts';
 import { Witness } from './witness.ts';
-
-async function twoNodes() {
-  const redis = await startRedis();
-  onTestFinished(() => redis.stop());
-  const [doomed, other] = await Promise.all(
-    ['doomed', 'other'].map((name) => nodeForTest({ REDIS_URL: redis.url, NODE_NAME: name })),
-  );
-  if (!doomed || !other) throw new Error('no nodes');
-  await Promise.all([doomed.ready(), other.ready()]);
-  return { doomed, other };
-}
 
 test('kill -9 under a stream: both go on at the other node, all acknowledged once, all delivered once', async () => {
   const { doomed, other } = await twoNodes();
@@ -45,10 +32,7 @@ test('kill -9 under a stream: both go on at the other node, all acknowledged onc
 }, 60_000);
 
 test('through HAProxy, one of two nodes killed: the balancer sends everybody to the other, nothing is missing', async () => {
-  const { doomed, other } = await twoNodes();
-  const balancer = await startHaproxy(doomed.port, other.port);
-  onTestFinished(() => balancer.stop());
-  const { url } = balancer;
+  const { doomed, url } = await twoNodesBehindHaproxy();
   // leastconn spreads them: each node has one of these.
   const writer = clientForTest(url, { user: 'writer' });
   await writer.join('room').joined;
