@@ -80,7 +80,10 @@ export interface Client extends Subscribable<ClientEvents> {
   drop(): void;
   /** Drops the connection and resumes at once on a new one. */
   reconnect(): void;
-  /** The room, joined as soon as there is a connection. While it is joined, the same object again (`options` then count for nothing). */
+  /**
+   * The room, joined as soon as there is a connection. While it is joined, the same object again (`options` then
+   * count for nothing). Throws `bad_request` where JSON cannot hold the options.
+   */
   join<Data = unknown>(room: string, options?: JoinOptions): Room<Data>;
   /** Into a user's inbox: kept for them while they are offline. Waits in the outbox like `publish`. */
   send(to: string, data: unknown, options?: PublishOptions): Promise<Receipt>;

@@ -18,7 +18,7 @@ import type {
 import { type Desk, isPassing } from './desk.ts';
 import { Emitter } from './emitter.ts';
 import { after, fraction, now } from './environment.ts';
-import { RoomcastError, serverError } from './errors.ts';
+import { encode, RoomcastError, serverError } from './errors.ts';
 import { InboxSubscription } from './inbox.ts';
 import { Link, type LinkEvents } from './link.ts';
 import { type Entry, Outbox } from './outbox.ts';
@@ -101,7 +101,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   }
 
   request(frame: object, answer: Answer): void {
-    if (this.#link.socket) this.#sendWith(JSON.stringify(frame), answer);
+    if (this.#link.socket) this.#sendWith(encode(frame), answer);
     else answer(this.#away());
   }
 
@@ -117,8 +117,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   enqueue(target: string, data: unknown, { key }: PublishOptions = {}): Promise<Receipt> {
     return new Promise((resolve, reject) => {
       if (this.state === 'closed') throw this.#away();
-      // What JSON has no word for is null, as it is inside an array.
-      const json = (JSON.stringify(data) as string | undefined) ?? 'null';
+      const json = encode(data);
       this.#keys += 1;
       this.outbox.add({
         target,
@@ -142,12 +141,26 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   flush(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    if (this.#link.socket && this.redis === 'up') {
-      for (const room of this.#rooms.values()) room.flush();
-      if (this.state === 'connected') this.inbox.mark.flush();
+    const at = now();
+    try {
+      // Here rather than in the tick, which is late in a page in the background: after the time for which the
+      // server remembers a key, a repeat would be a second message.
+      for (const entry of this.outbox.expire(at)) {
+        this.#giveUp(
+          entry,
+          entry.everSent
+            ? new RoomcastError('unknown_outcome', 'perhaps stored')
+            : new RoomcastError('unavailable', 'not sent', true),
+        );
+      }
+      if (this.#link.socket && this.redis === 'up') {
+        for (const room of this.#rooms.values()) room.flush();
+        if (this.state === 'connected') this.inbox.mark.flush();
+      }
+      for (const entry of this.outbox.due(at)) this.#push(entry);
+    } finally {
+      this.#flushing = false;
     }
-    for (const entry of this.outbox.due(now())) this.#push(entry);
-    this.#flushing = false;
   }
 
   forget(room: string): void {
@@ -194,7 +207,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   changed(change: StateChange): void {
     if (change.state === 'closed') {
       const error = this.#away();
-      for (const entry of this.outbox.take(() => true)) entry.reject(error);
+      for (const entry of this.outbox.take(() => true)) this.#giveUp(entry, error);
       for (const room of this.#rooms.values()) room.closed(error);
       this.inbox.mark.end(error);
       this.inbox.endLoops();
@@ -262,9 +275,11 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
 
   #giveUp(entry: Entry, error: RoomcastError): void {
     this.outbox.remove(entry);
-    // Its promise was kept long ago, with a receipt that has become void since.
-    if (entry.receipt) this.report(error);
-    else entry.reject(error);
+    entry.reject(error);
+    // Its promise was kept long ago. Held for safety alone it ends in silence; where Redis lost it, that is told.
+    if (entry.receipt && entry.status !== 'stored') {
+      this.report(new RoomcastError(error.code, `lost: ${entry.key} in ${entry.target}: ${error.message}`));
+    }
   }
 
   /** A server without authentication answers `unsupported`: then there is nothing to refresh. */
@@ -288,13 +303,6 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   #tick(): void {
     const at = now();
     this.#cancelTick = after(TICK_MS, () => this.#tick());
-    for (const entry of this.outbox.expire(at)) {
-      entry.reject(
-        entry.everSent
-          ? new RoomcastError('unknown_outcome', 'perhaps stored')
-          : new RoomcastError('unavailable', 'not sent', true),
-      );
-    }
     this.#requests.fail(new RoomcastError('timeout', 'no reply', true), at);
     this.#link.watch(this.#requests.size > 0);
     this.flush();

@@ -20,12 +20,15 @@ import type {
 } from './api.ts';
 import { type Desk, isPassing } from './desk.ts';
 import { now } from './environment.ts';
-import { RoomcastError } from './errors.ts';
+import { encode, RoomcastError } from './errors.ts';
 import { Feed } from './feed.ts';
 import { difference, NOBODY } from './presence.ts';
 import { Told } from './told.ts';
 
 type State = NonNullable<JoinOptions['state']>;
+
+/** A copy that can be sent at any time. Throws `bad_request`. */
+const plain = <T>(value: T): T => JSON.parse(encode(value)) as T;
 
 export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data>> implements Room<Data> {
   readonly name: string;
@@ -45,9 +48,13 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
     super();
     this.#desk = desk;
     this.name = name;
-    this.#options = options;
-    this.stream.position = options.since;
-    this.#state = new Told<State>(desk, (state) => ({ type: 'state', room: name, state }), options.state);
+    this.#options = plain(options);
+    this.stream.position = this.#options.since;
+    this.#state = new Told<State>(
+      desk,
+      (state) => ({ type: 'state', room: name, state }),
+      this.#options.state,
+    );
     this.joined = new Promise((resolve, reject) => {
       this.#settleJoined = (joined, error) => (joined ? resolve(joined) : reject(error));
     });
@@ -75,7 +82,7 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
 
   async setState(state: State): Promise<void> {
     this.#needed();
-    return this.#state.set(state);
+    return this.#state.set(plain(state));
   }
 
   async history(options?: Parameters<Room['history']>[0]): Promise<Page<Data>> {

@@ -38,7 +38,7 @@ export class Told<T> {
 
   /** To be told, though it may have been confirmed. */
   again(): void {
-    if (this.value) this.#dueAt = 0;
+    if (this.value !== undefined) this.#dueAt = 0;
   }
 
   /** The connection is gone, and with it the answer. */
