@@ -8,7 +8,7 @@
  */
 import type { ClosingFrame, ServerFrame, WelcomeFrame } from '../protocol/messages.ts';
 import type { ClientOptions, ClientState, StateChange } from './api.ts';
-import { type BackoffSettings, reconnectDelayMs } from './backoff.ts';
+import { type BackoffSettings, reconnectAfter, reconnectDelayMs } from './backoff.ts';
 import { after, fraction, now, onWake } from './environment.ts';
 import type { RoomcastError } from './errors.ts';
 import { openSocket, type Socket, type WebSocketConstructor } from './socket.ts';
@@ -57,8 +57,10 @@ export class Link {
   #welcomedAt = Infinity;
   #heardAt = 0;
   #probedAt: number | undefined;
-  /** Of the last connection, until the next begins. */
+  /** Of the present connection. */
   #closing: ClosingFrame | undefined;
+  /** With `waiting`: whether the server left the moment to us. */
+  #hasty = false;
   #closingAt = 0;
 
   constructor(url: string, WebSocket: WebSocketConstructor, settings: LinkSettings, events: LinkEvents) {
@@ -115,15 +117,19 @@ export class Link {
       return;
     }
     if (!own()) return;
-    const dialed = this.#dial({
-      opened: () => {
-        this.socket = dialed;
-        this.#events.opened(token);
-      },
-      text: (text) => this.#receive(text),
-      closed: (code, reason) => this.#end(code, reason),
-    });
-    this.#dialed = dialed;
+    try {
+      this.#dialed = this.#dial({
+        opened: () => {
+          this.socket = this.#dialed;
+          this.#events.opened(token);
+        },
+        text: (text) => this.#receive(text),
+        closed: (code, reason) => this.#end(code, reason),
+      });
+    } catch (error) {
+      // An address or a port that is not allowed here: no later attempt would fare better.
+      this.close(BROKEN, String(error));
+    }
   }
 
   #receive(text: string): void {
@@ -159,6 +165,7 @@ export class Link {
       fraction(),
     );
     if (retryInMs === undefined) return this.close(code, said);
+    this.#hasty = (closing?.reconnect ?? reconnectAfter(code)) === 'now';
     this.#cancelTimer = after(retryInMs, () => void this.#begin());
     this.#change({ state: 'waiting', retryInMs, code, reason: said });
   }
@@ -182,9 +189,9 @@ export class Link {
 
   /** The network or the page is back: what was waited for may be possible now, what looked alive may be dead. */
   #wake(): void {
-    // A time that the server named is kept.
-    if (this.state === 'waiting' && this.#closing?.afterMs === undefined) this.connect();
-    else if (this.state === 'connected' && !this.#probedAt) this.#probe();
+    // Where the server asked for a pause it is kept.
+    if (this.state === 'waiting' && this.#hasty) this.connect();
+    if (this.state === 'connected' && !this.#probedAt) this.#probe();
   }
 
   #change(change: StateChange): void {

@@ -175,6 +175,22 @@ test('without a WebSocket to use it says which one to pass', () => {
   expect(() => connect('ws://127.0.0.1:1/ws')).toThrow(/ws/);
 });
 
+test.each(['localhost:8080/ws', '/ws', 'https://chat.example/ws', 'ws://', 'wss://chat.example/ws#top'])(
+  'the url %s is refused at the call, with what would be right',
+  (url) => {
+    const wrong = { code: 'bad_request', message: expect.stringMatching(/needs wss?:/) };
+    expect(() => clientForTest(url)).toThrow(expect.objectContaining(wrong));
+  },
+);
+
+test('an address that the WebSocket refuses ends it with the reason, and what waits is told', async () => {
+  const client = clientForTest('ws://127.0.0.1:99999/ws');
+  const states: unknown[] = [];
+  client.on('state', ({ state, reason }) => states.push([state, reason]));
+  await expect(client.send('bob', 1)).rejects.toMatchObject({ code: 'closed' });
+  expect(states).toEqual([['closed', expect.stringContaining('Invalid URL')]]);
+});
+
 test('a listener that throws harms neither the others nor the stream', async () => {
   const { client, first } = await scripted();
   const caught: unknown[] = [];
