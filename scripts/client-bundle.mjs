@@ -3,7 +3,8 @@
  *
  * Private members (`#name`) become ordinary properties with short names. Kept private, that language would
  * need a WeakMap for each of them, which is larger and slower; that nobody else reaches for them is checked
- * by the compiler, in the sources. `INTERNAL` are further names that never meet the application or the wire.
+ * by the compiler, in the sources. Classes that are no relatives use the same names for theirs, because what
+ * repeats compresses. `INTERNAL` are further names that never meet the application or the wire.
  */
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -25,25 +26,24 @@ const INTERNAL = [
   'deadline',
   'disconnected',
   'due',
+  'end',
   'endLoops',
   'enqueue',
   'enter',
   'everSent',
   'expire',
-  'fail',
   'flush',
   'follow',
   'forget',
-  'json',
   'judge',
   'mark',
   'move',
+  'open',
   'opened',
   'outbox',
   'ready',
   'receipt',
   'receive',
-  'received',
   'reject',
   'remove',
   'report',
@@ -51,17 +51,32 @@ const INTERNAL = [
   'resolve',
   'retryAt',
   'review',
-  'settle',
+  'silence',
   'socket',
   'stream',
   'take',
   'target',
-  'text',
   'watch',
 ];
 
 /** As the first step writes them: one line each. */
 const NUMBER = /^var ([A-Z_]+\d* = [\d_.e]+;\n)/gm;
+
+/** A class as the first step writes it, at the top of the text. */
+const CLASS = /^var (\w+) = class(?: extends (\w+))? \{[^]*?^\};/gm;
+
+/** Private members as `_0`, `_1` and so on: most used first, behind those of the class that is extended. */
+function shareNames(text) {
+  const taken = new Map();
+  return text.replace(CLASS, (body, name, parent) => {
+    const counts = new Map();
+    for (const [member] of body.matchAll(/#[a-z]\w*/g)) counts.set(member, (counts.get(member) ?? 0) + 1);
+    const members = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a));
+    const first = taken.get(parent) ?? 0;
+    taken.set(name, first + members.length);
+    return body.replace(/#[a-z]\w*/g, (member) => `_${first + members.indexOf(member)}`);
+  });
+}
 
 /** The text of the bundle. Throws where it cannot be made. */
 export function bundleClient(root) {
@@ -79,7 +94,7 @@ export function bundleClient(root) {
   });
   return bundle({
     // As TypeScript, where a field without a value costs nothing.
-    stdin: { contents: numbers.join('') + rest.replace(/#(?=[a-z])/g, '_'), loader: 'ts' },
+    stdin: { contents: numbers.join('') + shareNames(rest), loader: 'ts' },
     tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
     target: TARGET,
     minify: true,

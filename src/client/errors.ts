@@ -30,16 +30,6 @@ export class RoomcastError extends Error {
   }
 }
 
-/** As JSON, at the time of the call: what comes later may neither throw nor send what was changed since. */
-export function encode(value: unknown): string {
-  try {
-    // What JSON has no word for is null, as it is inside an array.
-    return (JSON.stringify(value) as string | undefined) ?? 'null';
-  } catch (error) {
-    throw new RoomcastError('bad_request', `not JSON: ${String(error)}`);
-  }
-}
-
 export function serverError({ code, message, retryable, retryAfterMs }: ErrorFrame): RoomcastError {
   return new RoomcastError(code, message, retryable, retryAfterMs);
 }

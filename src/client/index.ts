@@ -17,12 +17,12 @@ export type { WebSocketConstructor, WebSocketLike } from './socket.ts';
  */
 export function connect(url: string, options: ClientOptions = {}): Client {
   const WebSocket = options.WebSocket ?? globalWebSocket();
-  if (WebSocket === undefined) {
-    throw new RoomcastError('unsupported', 'no global WebSocket: pass that of ws');
+  if (!WebSocket) {
+    throw new RoomcastError('unsupported', 'no WebSocket: pass that of ws');
   }
   // Browsers of today take http:// and relative ones as well, those of yesterday and Node do not.
-  if (!/^wss?:\/\/[^#]+$/i.test(url)) {
-    throw new RoomcastError('bad_request', `url needs ws:// or wss:// and no #: ${url}`);
+  if (!/^wss?:\/\/./i.test(url)) {
+    throw new RoomcastError('bad_request', `url needs ws:// or wss://, got ${url}`);
   }
   return new RoomcastClient(url, options, WebSocket);
 }

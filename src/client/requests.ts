@@ -27,7 +27,7 @@ export class Requests {
   }
 
   /** Whether the frame was the reply to one of these; most frames are not. */
-  settle(frame: ServerFrame): boolean {
+  receive(frame: ServerFrame): boolean {
     const { id } = frame as { readonly id?: unknown };
     const pending = this.#pending.get(id);
     if (!pending) return false;
@@ -38,7 +38,7 @@ export class Requests {
   }
 
   /** Ends those whose time is over. */
-  fail(error: RoomcastError, now: number): void {
+  expire(now: number, error: RoomcastError): void {
     for (const [id, { answer, deadline }] of this.#pending) {
       if (deadline > now) continue;
       this.#pending.delete(id);

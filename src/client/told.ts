@@ -53,7 +53,7 @@ export class Told<T> {
     this.#dueAt = Infinity;
     this.#desk.request(this.#frame(value), (error) => {
       if (!error) this.confirm(value);
-      else if (error.code !== 'offline' && value === this.value) this.#refused(error);
+      else if (value === this.value) this.#refused(error);
     });
   }
 

@@ -23,7 +23,7 @@ async function rig(options: Parameters<typeof settingsOf>[0] = {}): Promise<Rig>
   const told: string[] = [];
   const link = new Link('ws://x', fakeWebSocket, settingsOf(options), {
     opened: () => told.push('opened'),
-    received: ({ type }) => told.push(type),
+    receive: ({ type }) => told.push(type),
     lost: () => told.push('lost'),
     changed: (change) => states.push(change),
     report: ({ code }) => told.push(`error ${code}`),
@@ -103,7 +103,7 @@ test('a connection that never got a welcome is no success, however long it took'
   around.chances = [0.25];
   FakeSocket.last.end();
   await pause(states);
-  FakeSocket.last.onopen();
+  FakeSocket.last.onopen?.();
   around.clock.advance(60_000);
   FakeSocket.last.end();
   expect(await pause(states)).toBe(500);
@@ -153,7 +153,7 @@ test.each([4501, 1000, 1008])('%i is for good', async (code) => {
 
 test('whoever does not answer within 10 s is let go', async () => {
   const { states } = await rig();
-  FakeSocket.last.onopen();
+  FakeSocket.last.onopen?.();
   around.clock.advance(9999);
   expect(FakeSocket.last.ended).toBe(false);
   around.clock.advance(1);
@@ -251,10 +251,28 @@ test('an attempt that was given up says nothing any more', async () => {
   link.connect();
   await settled();
   const heard = [states.length, told.length];
-  first.onopen();
+  first.onopen?.();
   first.receive({ type: 'pong' });
   first.end(4501);
   expect([states.length, told.length]).toEqual(heard);
+});
+
+test.each([
+  ['drop', 'waiting'],
+  ['close', 'closed'],
+] as const)('a token that comes after %s() opens nothing', async (end, state) => {
+  const tokens: ((token: string) => void)[] = [];
+  const { link, states } = await rig({
+    token: () => new Promise<string>((resolve) => void tokens.push(resolve)),
+  });
+  link[end]();
+  tokens[0]?.('old');
+  await settled();
+  expect([states.at(-1)?.state, FakeSocket.all.length]).toEqual([state, 0]);
+  link.connect();
+  tokens[1]?.('new');
+  await settled();
+  expect(FakeSocket.all.length).toBe(1);
 });
 
 test('a constructor that throws ends it with the reason, instead of the process', async () => {
@@ -264,7 +282,7 @@ test('a constructor that throws ends it with the reason, instead of the process'
       throw new SyntaxError('port 99999');
     }
   }
-  const events = { opened() {}, received() {}, lost() {}, report() {} };
+  const events = { opened() {}, receive() {}, lost() {}, report() {} };
   const link = new Link('ws://x:99999', Refusing as never, settingsOf({}), {
     ...events,
     changed: (change) => states.push(change),

@@ -53,10 +53,9 @@ export class FakeSocket {
     return last;
   }
 
-  onopen = (): void => {};
-  onmessage = (_event: { data: unknown }): void => {};
-  onerror = (): void => {};
-  onclose = (_event: { code: number; reason: string }): void => {};
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: ((event: { code: number; reason: string }) => void) | null = null;
   readonly sent: Frame[] = [];
   ended = false;
 
@@ -77,7 +76,7 @@ export class FakeSocket {
   }
 
   receive(frame: Frame): void {
-    this.onmessage({ data: JSON.stringify(frame) });
+    this.onmessage?.({ data: JSON.stringify(frame) });
   }
 
   /** The latest frame of a type that was sent on it. */
@@ -93,13 +92,13 @@ export class FakeSocket {
 
   /** Opens, and welcomes whoever says hello. */
   greet(change: Frame = {}): void {
-    this.onopen();
+    this.onopen?.();
     const hello = this.sent.find(({ type }) => type === 'hello');
     this.receive({ ...WELCOME, id: hello?.['id'], ...change });
   }
 
   end(code = 1006, reason = ''): void {
-    this.onclose({ code, reason });
+    this.onclose?.({ code, reason });
   }
 }
 
