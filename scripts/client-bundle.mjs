@@ -3,7 +3,8 @@
  *
  * Private members (`#name`) become ordinary properties with short names. Kept private, that language would
  * need a WeakMap for each of them, which is larger and slower; that nobody else reaches for them is checked
- * by the compiler, in the sources. `INTERNAL` are further names that never meet the application or the wire.
+ * by the compiler, in the sources. Classes that are no relatives use the same names for theirs, because what
+ * repeats compresses. `INTERNAL` are further names that never meet the application or the wire.
  */
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -17,50 +18,65 @@ const INTERNAL = [
   'answer',
   'ask',
   'asked',
-  'attempts',
   'begin',
   'bytes',
-  'change',
   'changed',
   'closed',
   'confirm',
   'deadline',
   'disconnected',
   'due',
+  'end',
   'endLoops',
   'enqueue',
   'enter',
   'everSent',
   'expire',
-  'fail',
   'flush',
   'follow',
   'forget',
-  'json',
   'judge',
   'mark',
   'move',
-  'onWake',
+  'open',
   'opened',
   'outbox',
   'ready',
   'receipt',
   'receive',
-  'received',
+  'reject',
   'remove',
   'report',
   'request',
+  'resolve',
   'retryAt',
   'review',
-  'settle',
+  'silence',
   'socket',
   'stream',
   'take',
   'target',
-  'text',
-  'view',
   'watch',
 ];
+
+/** As the first step writes them: one line each. */
+const NUMBER = /^var ([A-Z_]+\d* = [\d_.e]+;\n)/gm;
+
+/** A class as the first step writes it, at the top of the text. */
+const CLASS = /^var (\w+) = class(?: extends (\w+))? \{[^]*?^\};/gm;
+
+/** Private members as `_0`, `_1` and so on: most used first, behind those of the class that is extended. */
+function shareNames(text) {
+  const taken = new Map();
+  return text.replace(CLASS, (body, name, parent) => {
+    const counts = new Map();
+    for (const [member] of body.matchAll(/#[a-z]\w*/g)) counts.set(member, (counts.get(member) ?? 0) + 1);
+    const members = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a));
+    const first = taken.get(parent) ?? 0;
+    taken.set(name, first + members.length);
+    return body.replace(/#[a-z]\w*/g, (member) => `_${first + members.indexOf(member)}`);
+  });
+}
 
 /** The text of the bundle. Throws where it cannot be made. */
 export function bundleClient(root) {
@@ -70,9 +86,15 @@ export function bundleClient(root) {
     buildSync({ bundle: true, format: 'esm', write: false, logLevel: 'error', ...options }).outputFiles[0]
       .text;
   const all = bundle({ entryPoints: [join(root, ENTRY)], target: 'esnext' });
+  // A number with a name is put in the place of its name only where it stands before everything else.
+  const numbers = [];
+  const rest = all.replace(NUMBER, (_line, definition) => {
+    numbers.push(`const ${definition}`);
+    return '';
+  });
   return bundle({
     // As TypeScript, where a field without a value costs nothing.
-    stdin: { contents: all.replace(/#(?=[a-z])/g, '_'), loader: 'ts' },
+    stdin: { contents: numbers.join('') + shareNames(rest), loader: 'ts' },
     tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
     target: TARGET,
     minify: true,

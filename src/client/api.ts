@@ -56,7 +56,10 @@ export interface ClientEvents {
   state: StateChange;
   /** Whether the node has its Redis. While it is down connections stay, and publishes wait in the outbox. */
   redis: 'up' | 'down';
-  /** What no promise can tell: a token provider that failed, a room that could not be joined again, an error without a request. */
+  /**
+   * What no promise can tell: a token provider that failed, a room that could not be joined again, a message
+   * that was acknowledged, lost and could not be published again, an error without a request.
+   */
   error: RoomcastError;
 }
 
@@ -80,9 +83,12 @@ export interface Client extends Subscribable<ClientEvents> {
   drop(): void;
   /** Drops the connection and resumes at once on a new one. */
   reconnect(): void;
-  /** The room, joined as soon as there is a connection. While it is joined, the same object again (`options` then count for nothing). */
+  /**
+   * The room, joined as soon as there is a connection. While it is joined, the same object again (`options` then
+   * count for nothing). Throws `bad_request` where JSON cannot hold the options.
+   */
   join<Data = unknown>(room: string, options?: JoinOptions): Room<Data>;
-  /** Into a user's inbox: kept for them while they are offline. Waits in the outbox like `publish`. */
+  /** Into a user's inbox: kept for them while they are offline. Waits in the outbox like `publish`; once acknowledged it is not repeated. */
   send(to: string, data: unknown, options?: PublishOptions): Promise<Receipt>;
 }
 
@@ -105,7 +111,7 @@ export interface PublishOptions {
 /** Where a message was stored. A receipt: never a position to begin from. */
 export interface Receipt extends Position {
   /** The server had it already: this was a repeat. */
-  readonly duplicate?: boolean;
+  readonly duplicate?: boolean | undefined;
 }
 
 export type Message<Data = unknown> = Omit<MessageFrame, 'type' | 'data'> & {
@@ -140,7 +146,7 @@ export interface Reset {
 export interface FeedEvents<Data = unknown> {
   /** Every message once, in order. */
   message: Message<Data>;
-  /** A reconnect was resumed, and this many missed messages were delivered just before. */
+  /** A reconnect was resumed, and this many missed messages were delivered just before. A long inbox says 0, and all follow. */
   recovered: { readonly messages: number };
   /** Continuity broke: messages between `previous` and `position` may be missing. */
   reset: Reset;
@@ -153,7 +159,7 @@ export interface RoomEvents<Data = unknown> extends FeedEvents<Data> {
   presence: PresenceChange;
   status: RoomStatus;
   /** The room is over for this object: kicked, not allowed, or left by `leave()` ("left"). */
-  left: { readonly reason: LeftFrame['reason'] | 'left'; readonly error?: RoomcastError };
+  left: { readonly reason: LeftFrame['reason'] | 'left'; readonly error: RoomcastError | undefined };
   /** Redis lost a message that had been acknowledged, and it was published again under the same key. */
   republished: { readonly key: string; readonly lost: Position; readonly position: Position };
 }
@@ -171,6 +177,7 @@ export interface Joined<Data = unknown> {
 
 export interface Room<Data = unknown> extends Subscribable<RoomEvents<Data>>, AsyncIterable<Message<Data>> {
   readonly name: string;
+  /** While the client is closed as without a connection: "catching-up", or "joining" before the first `joined`. */
   readonly status: RoomStatus;
   /** Of this subscription; what `since` of a later life wants. Undefined before the first `joined`. */
   readonly position: Position | undefined;
@@ -187,7 +194,7 @@ export interface Room<Data = unknown> extends Subscribable<RoomEvents<Data>>, As
     data: unknown,
     options?: { readonly to?: { readonly user: string } | { readonly connection: string } },
   ): Promise<void>;
-  /** The last one wins; told again after a reconnect. */
+  /** The last one wins; told until the server has it, and again where it is gone with its user. */
   setState(state: JsonObject): Promise<void>;
   history(options?: {
     readonly before?: number;
@@ -208,7 +215,10 @@ export interface Page<Data = unknown> extends Position {
 
 export interface Inbox<Data = unknown> extends Subscribable<FeedEvents<Data>>, AsyncIterable<Message<Data>> {
   readonly position: Position | undefined;
-  /** Everything up to `seq` is handled, on every device of this user. Kept over reconnects; the highest wins. */
+  /**
+   * Everything up to `seq` is handled, on every device of this user. Told until the server has it, the highest
+   * wins; a reset ends it (`bad_request`), for it was about messages that are gone.
+   */
   read(seq: number): Promise<void>;
   iterate(options?: IterationOptions): AsyncIterableIterator<Message<Data>>;
 }

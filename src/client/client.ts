@@ -2,7 +2,7 @@
  * The client: rooms, inbox and outbox over one connection that is replaced whenever it breaks. On a new one
  * `hello`, the joins and everything that waits leave together, without waiting for each other's answers.
  *
- * One tick, twice a second, looks after every limit of time; retries have timers of their own.
+ * One timer looks after every limit of time: twice a second, and earlier where something is to be tried again.
  */
 import type { ServerFrame } from '../protocol/messages.ts';
 import type {
@@ -20,6 +20,7 @@ import { Emitter } from './emitter.ts';
 import { after, fraction, now } from './environment.ts';
 import { RoomcastError, serverError } from './errors.ts';
 import { InboxSubscription } from './inbox.ts';
+import { bytesOf, copy, encode } from './json.ts';
 import { Link, type LinkEvents } from './link.ts';
 import { type Entry, Outbox } from './outbox.ts';
 import { type Answer, type Reply, Requests } from './requests.ts';
@@ -47,8 +48,12 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   readonly #link: Link;
   readonly #keyStart: string;
   #keys = 0;
-  #cancelTick: (() => void) | undefined;
+  #tickAt = Infinity;
+  #cancelTick = (): void => {};
   #flushing = false;
+  /** When the server said that the token expires, and when to get the next one. */
+  #expiringAt = 0;
+  #refreshAt = Infinity;
 
   constructor(url: string, options: ClientOptions, WebSocket: WebSocketConstructor) {
     super();
@@ -88,7 +93,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
 
   join<Data>(name: string, options: JoinOptions = {}): Room<Data> {
     let room = this.#rooms.get(name);
-    if (room === undefined) {
+    if (!room) {
       room = new RoomSubscription(this, name, options);
       this.#rooms.set(name, room);
       this.flush();
@@ -101,8 +106,12 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   }
 
   request(frame: object, answer: Answer): void {
-    if (this.#link.socket) this.#sendWith(JSON.stringify(frame), answer);
-    else answer(undefined, this.#away());
+    if (!this.#link.socket) return;
+    this.#send(frame, (error, reply) => {
+      // No reply on a living connection, which none of our servers does: a new one is safer.
+      if (error?.code === 'timeout') this.drop();
+      else if (error?.code !== 'offline') answer(error, reply);
+    });
   }
 
   ask(frame: object): Promise<Reply> {
@@ -110,20 +119,19 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
       if (this.#requests.size >= PENDING_MAX) {
         throw new RoomcastError('rate_limited', 'too much waits', true);
       }
-      this.request(frame, (reply, error) => (reply ? resolve(reply) : reject(error)));
+      if (!this.#link.socket) throw this.#away();
+      this.#send(frame, (error, reply) => (reply ? resolve(reply) : reject(error)));
     });
   }
 
   enqueue(target: string, data: unknown, { key }: PublishOptions = {}): Promise<Receipt> {
     return new Promise((resolve, reject) => {
       if (this.state === 'closed') throw this.#away();
-      // What JSON has no word for is null, as it is inside an array.
-      const json = (JSON.stringify(data) as string | undefined) ?? 'null';
       this.#keys += 1;
       this.outbox.add({
         target,
-        json,
-        bytes: bytesOf(json),
+        data: copy(data),
+        bytes: bytesOf(encode(data)),
         key: key ?? `${this.#keyStart}-${this.#keys}`,
         since: now(),
         resolve,
@@ -133,8 +141,8 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     });
   }
 
-  retryAt({ retryAfterMs = RETRY_MS * (0.1 + fraction()) }: RoomcastError): number {
-    after(retryAfterMs, () => this.flush());
+  retryAt({ retryAfterMs = RETRY_MS * (0.1 + fraction()) }: Pick<RoomcastError, 'retryAfterMs'>): number {
+    this.#tickIn(retryAfterMs);
     return now() + retryAfterMs;
   }
 
@@ -142,12 +150,24 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   flush(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    if (this.#link.socket && this.redis === 'up') {
-      for (const room of this.#rooms.values()) room.flush();
-      if (this.state === 'connected') this.inbox.mark.flush();
+    const at = now();
+    try {
+      // Here rather than in the tick, which is late in a page in the background: after the time for which the
+      // server remembers a key, a repeat would be a second message.
+      for (const entry of this.outbox.expire(at)) {
+        const { everSent } = entry;
+        const code = everSent ? 'unknown_outcome' : 'unavailable';
+        this.#giveUp(entry, new RoomcastError(code, 'out of time', !everSent));
+      }
+      if (this.#link.socket && this.redis === 'up') {
+        for (const room of this.#rooms.values()) room.flush();
+        this.inbox.mark.flush();
+      }
+      for (const entry of this.outbox.due(at)) this.#push(entry);
+      if (at >= this.#refreshAt) void this.#refresh();
+    } finally {
+      this.#flushing = false;
     }
-    for (const entry of this.outbox.due(now())) this.#push(entry);
-    this.#flushing = false;
   }
 
   forget(room: string): void {
@@ -159,13 +179,11 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   }
 
   opened(token: string | undefined): void {
-    const { client } = this.#settings;
     // An invented name is kept for the next connection: idempotency keys are per user.
-    const user = this.#settings.user ?? this.welcome?.user;
+    const { client, user = this.welcome?.user } = this.#settings;
     this.redis = 'up';
-    this.request({ type: 'hello', token, user, client, inbox: this.inbox.asked }, (_reply, error) => {
+    this.request({ type: 'hello', token, user, client, inbox: this.inbox.asked }, (error) => {
       if (!error) return this.flush();
-      if (error.code === 'offline') return;
       this.report(error);
       if (error.retryable) this.drop();
       else this.#link.close(undefined, error.message);
@@ -173,74 +191,74 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     this.flush();
   }
 
-  received(frame: ServerFrame): void {
-    if (this.#requests.settle(frame)) return;
+  receive(frame: ServerFrame): void {
+    if (this.#requests.receive(frame)) return;
     if (frame.type === 'error') this.report(serverError(frame));
-    else if (frame.type === 'expiring') void this.#refresh();
-    else if (frame.type === 'status') {
+    else if (frame.type === 'expiring') {
+      this.#expiringAt = this.#refreshAt = now();
+    } else if (frame.type === 'status') {
       this.redis = frame.redis;
       this.emit('redis', frame.redis);
-    } else if ('room' in frame) this.#toRoom(frame, frame.room as string);
+    } else if ('room' in frame) {
+      const room = frame.room as string;
+      if (room[0] !== '@') this.#rooms.get(room)?.receive(frame);
+      else if (this.inbox.follow(frame)) this.drop();
+    }
     this.flush();
   }
 
   lost(): void {
     this.outbox.disconnected();
-    this.#requests.fail(this.#away(), Infinity);
+    this.#requests.expire(Infinity, this.#away());
     for (const room of this.#rooms.values()) room.disconnected();
-    this.inbox.mark.again();
+    this.inbox.mark.disconnected();
+    // The next connection begins with a new token.
+    this.#refreshAt = Infinity;
   }
 
   changed(change: StateChange): void {
     if (change.state === 'closed') {
       const error = this.#away();
-      for (const entry of this.outbox.take(() => true)) entry.reject(error);
+      for (const entry of this.outbox.take(() => true)) this.#giveUp(entry, error);
       for (const room of this.#rooms.values()) room.closed(error);
       this.inbox.mark.end(error);
       this.inbox.endLoops();
-      this.#cancelTick?.();
-      this.#cancelTick = undefined;
-    } else if (!this.#cancelTick) this.#tick();
+      this.#cancelTick();
+      this.#tickAt = Infinity;
+    } else this.#tickIn(TICK_MS);
     this.emit('state', change);
   }
 
-  #toRoom(frame: ServerFrame, room: string): void {
-    if (room[0] !== '@') this.#rooms.get(room)?.receive(frame);
-    else if (this.inbox.follow(frame)) this.drop();
-  }
-
-  #sendWith(json: string, answer: Answer): void {
+  #send(frame: object, answer: Answer): void {
+    const json = encode(frame);
     const most = (this.welcome?.limits.payloadBytes ?? PAYLOAD_BYTES) + FRAME_EXTRA_BYTES;
-    if (bytesOf(json) > most) return answer(undefined, new RoomcastError('too_large', `over ${most} bytes`));
+    if (bytesOf(json) > most) return answer(new RoomcastError('too_large', `over ${most} bytes`));
     const id = this.#requests.begin(answer, now() + this.#settings.requestTimeoutMs);
     this.#link.socket?.send(`{"id":${id},${json.slice(1)}`);
   }
 
   #push(entry: Entry): void {
-    const { target, json, bytes, key } = entry;
+    const { target, data, bytes, key } = entry;
     const room = this.#rooms.get(target);
-    const to = target[0] === '@' ? target.slice(1) : undefined;
-    if (!room && to === undefined) {
+    const toUser = target[0] === '@';
+    if (!room && !toUser) {
       return this.#giveUp(entry, new RoomcastError('not_joined', `${target} was left`));
     }
     // Before the first welcome a large one waits: what the server takes is not known yet.
     const known = this.welcome || bytes <= PAYLOAD_BYTES;
     if (!this.#link.socket || this.redis === 'down' || !known || (room && !room.ready)) return;
-    const head = room ? { type: 'publish', room: target } : { type: 'send', to };
+    const head = toUser ? { type: 'send', to: target.slice(1) } : { type: 'publish', room: target };
     entry.status = 'sent';
     entry.everSent = true;
-    this.#sendWith(`${JSON.stringify({ ...head, key }).slice(0, -1)},"data":${json}}`, (reply, error) => {
+    this.request({ ...head, key, data }, (error, reply) => {
       if (error) this.#refused(entry, error);
       else this.#stored(entry, reply as Receipt);
     });
   }
 
   #refused(entry: Entry, error: RoomcastError): void {
-    const { code } = error;
-    if (code === 'offline') return;
-    if (code === 'timeout') return this.drop();
     // Not joined yet: behind a join that was put off. The join is tried again, and then this.
-    if (!isPassing(error) && !(code === 'not_joined' && this.#rooms.has(entry.target))) {
+    if (!isPassing(error) && !(error.code === 'not_joined' && this.#rooms.has(entry.target))) {
       return this.#giveUp(entry, error);
     }
     entry.status = 'waiting';
@@ -248,34 +266,41 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   }
 
   #stored(entry: Entry, { epoch, seq, duplicate }: Receipt): void {
-    const room = this.#rooms.get(entry.target);
+    const { receipt: lost, key, target } = entry;
+    const room = this.#rooms.get(target);
     const position = { epoch, seq };
-    const { receipt: lost, key } = entry;
     entry.status = 'stored';
     entry.receipt = position;
-    entry.resolve(duplicate ? { ...position, duplicate } : position);
+    entry.resolve({ ...position, duplicate });
     if (lost && !duplicate) room?.emit('republished', { key, lost, position });
-    if (room) this.outbox.review(entry.target, room.stream);
+    if (room) this.outbox.review(target, room.stream);
     else this.outbox.remove(entry);
     this.flush();
   }
 
   #giveUp(entry: Entry, error: RoomcastError): void {
     this.outbox.remove(entry);
-    // Its promise was kept long ago, with a receipt that has become void since.
-    if (entry.receipt) this.report(error);
-    else entry.reject(error);
+    entry.reject(error);
+    // Its promise was kept long ago. Held for safety alone it ends in silence; where Redis lost it, that is told.
+    if (entry.receipt && entry.status !== 'stored') {
+      this.report(new RoomcastError(error.code, `lost: ${entry.key} in ${entry.target}: ${error.message}`));
+    }
   }
 
   /** A server without authentication answers `unsupported`: then there is nothing to refresh. */
   async #refresh(): Promise<void> {
     const { token } = this.#settings;
+    this.#refreshAt = Infinity;
     if (typeof token !== 'function') return;
     try {
       await this.ask({ type: 'refresh', token: await tokenOf(token) });
     } catch (error) {
       const { code } = error as RoomcastError;
-      if (code !== 'unsupported' && code !== 'offline') this.report(error as RoomcastError);
+      if (code === 'unsupported' || code === 'offline') return;
+      this.report(error as RoomcastError);
+      if (!isPassing(error as RoomcastError)) return;
+      // As long again as it has taken until now. The server ends it: with the token the connection ends.
+      this.#refreshAt = this.retryAt({ retryAfterMs: RETRY_MS + now() - this.#expiringAt });
     }
   }
 
@@ -285,22 +310,19 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
       : new RoomcastError('offline', 'not connected', true);
   }
 
+  #tickIn(ms: number): void {
+    const at = now() + ms;
+    if (at >= this.#tickAt) return;
+    this.#cancelTick();
+    this.#tickAt = at;
+    this.#cancelTick = after(ms, () => this.#tick());
+  }
+
   #tick(): void {
-    const at = now();
-    this.#cancelTick = after(TICK_MS, () => this.#tick());
-    for (const entry of this.outbox.expire(at)) {
-      entry.reject(
-        entry.everSent
-          ? new RoomcastError('unknown_outcome', 'perhaps stored')
-          : new RoomcastError('unavailable', 'not sent', true),
-      );
-    }
-    this.#requests.fail(new RoomcastError('timeout', 'no reply', true), at);
+    this.#tickAt = Infinity;
+    this.#tickIn(TICK_MS);
+    this.#requests.expire(now(), new RoomcastError('timeout', 'no reply', true));
     this.#link.watch(this.#requests.size > 0);
     this.flush();
   }
-}
-
-function bytesOf(text: string): number {
-  return new TextEncoder().encode(text).length;
 }

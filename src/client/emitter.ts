@@ -12,6 +12,11 @@ export class Emitter<Events> {
     return () => set.delete(listener);
   }
 
+  /** Nobody hears of anything any more. */
+  silence(): void {
+    this.#listeners.clear();
+  }
+
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
     for (const listener of this.#listeners.get(name) ?? []) {
       try {

@@ -14,7 +14,7 @@ interface Listened {
 /** What may be there, depending on where this runs. */
 interface Surroundings extends Listened {
   readonly WebSocket?: WebSocketConstructor;
-  readonly document?: Listened;
+  readonly document?: Listened & { readonly hidden?: boolean };
 }
 
 const around = globalThis as unknown as Surroundings;
@@ -48,11 +48,11 @@ export const fraction = Math.random;
 /** Calls `run` when the network or the page came back. Returns what ends that. */
 export function onWake(run: () => void): () => void {
   const ended = new AbortController();
-  const listen = (to: Listened | undefined, type: string): void => to?.addEventListener?.(type, run, ended);
+  const listen = (to: Listened | undefined, type: string, then = run): void =>
+    to?.addEventListener?.(type, then, ended);
   listen(around, 'online');
   // Back from the browser's history cache, where sockets were cut.
   listen(around, 'pageshow');
-  // Also when the page is hidden: one look too many, and the price of no further code.
-  listen(around.document, 'visibilitychange');
+  listen(around.document, 'visibilitychange', () => around.document?.hidden || run());
   return () => ended.abort();
 }

@@ -41,11 +41,11 @@ export class Feed<Data, Events extends FeedEvents<Data> = FeedEvents<Data>> exte
     const { epoch, room, recovered } = frame;
     const previous = this.position;
     const fresh = this.stream
-      .join(frame, frame.messages, !!recovered)
+      .join(frame, frame.messages, recovered)
       .map((one) => ({ ...one, room, epoch }) as Message<Data>);
     if (recovered === false) this.#reset(frame, previous);
     for (const message of fresh) this.#deliver(message);
-    if (recovered) this.#tell('recovered', { messages: fresh.length });
+    if (recovered) this.emit('recovered', { messages: fresh.length } as Events['recovered']);
     return fresh;
   }
 
@@ -66,15 +66,11 @@ export class Feed<Data, Events extends FeedEvents<Data> = FeedEvents<Data>> exte
   }
 
   #reset({ reason = 'lost', epoch, seq }: ResetFrame | JoinedFrame, previous: Position | undefined): void {
-    this.#tell('reset', { reason, position: { epoch, seq }, previous });
+    this.emit('reset', { reason, position: { epoch, seq }, previous } as Events['reset']);
   }
 
   #deliver(message: Message<Data>): void {
     for (const push of this.#loops) push(message);
-    this.#tell('message', message);
-  }
-
-  #tell<Name extends keyof FeedEvents<Data>>(name: Name, event: FeedEvents<Data>[Name]): void {
-    this.emit(name, event as Events[Name]);
+    this.emit('message', message as Events['message']);
   }
 }

@@ -9,26 +9,27 @@ import { RoomcastError } from './errors.ts';
 export type Push<T> = (value: T | undefined) => void;
 
 /** Begins with the first `next()`, as every generator: `begin` is given what to push to, and returns what ends that. */
-export async function* iterate<T>(
+export async function* iterate<T extends object>(
   begin: (push: Push<T>) => () => void,
   bufferMax: number,
 ): AsyncGenerator<T, void, void> {
   const buffer: T[] = [];
-  let over = false;
-  let overflow = false;
+  /** Why nothing more is taken. */
+  let over: 'ended' | RoomcastError | undefined;
   let wake = (): void => {};
   const end = begin((value) => {
-    if (value === undefined) over = true;
-    else if (buffer.length >= bufferMax) overflow = true;
-    else if (!overflow) buffer.push(value);
+    if (over) return;
+    if (!value) over = 'ended';
+    else if (buffer.length < bufferMax) buffer.push(value);
+    else over = new RoomcastError('limit_exceeded', 'loop too slow');
     wake();
   });
   try {
     for (;;) {
       const next = buffer.shift();
-      if (next !== undefined) yield next;
-      else if (overflow) throw new RoomcastError('limit_exceeded', 'loop too slow');
-      else if (over) return;
+      if (next) yield next;
+      else if (over === 'ended') return;
+      else if (over) throw over;
       else
         await new Promise<void>((resolve) => {
           wake = resolve;

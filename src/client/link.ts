@@ -8,10 +8,10 @@
  */
 import type { ClosingFrame, ServerFrame, WelcomeFrame } from '../protocol/messages.ts';
 import type { ClientOptions, ClientState, StateChange } from './api.ts';
-import { type BackoffSettings, reconnectDelayMs } from './backoff.ts';
+import { type BackoffSettings, reconnectAfter, reconnectDelayMs } from './backoff.ts';
 import { after, fraction, now, onWake } from './environment.ts';
-import type { RoomcastError } from './errors.ts';
-import { openSocket, type Socket, type WebSocketConstructor } from './socket.ts';
+import { RoomcastError } from './errors.ts';
+import { endSocket, openSocket, type WebSocketConstructor, type WebSocketLike } from './socket.ts';
 import { tokenOf } from './token.ts';
 
 export interface LinkSettings extends BackoffSettings {
@@ -24,7 +24,7 @@ export interface LinkSettings extends BackoffSettings {
 export interface LinkEvents {
   /** The socket is open: say hello, and what shall follow it. */
   opened(token: string | undefined): void;
-  received(frame: ServerFrame): void;
+  receive(frame: ServerFrame): void;
   /** The connection is gone; told before the state changes. */
   lost(): void;
   changed(change: StateChange): void;
@@ -39,36 +39,38 @@ const SPREAD = { minMs: 0, maxMs: 2000 };
 /** The code of RFC 6455 for "it broke without a close frame". */
 const BROKEN = 1006;
 
+const NOTHING = (): void => {};
+
 export class Link {
   state: ClientState = 'closed';
   welcome: WelcomeFrame | undefined;
   /** There may be sent on it: from hello on, `welcome` is not waited for. */
-  socket: Socket | undefined;
-  readonly #dial: (events: Parameters<typeof openSocket>[2]) => Socket;
+  socket: WebSocketLike | undefined;
+  readonly #url: string;
+  readonly #webSocket: WebSocketConstructor;
   readonly #settings: LinkSettings;
   readonly #events: LinkEvents;
-  /** Counts attempts: what an earlier one still has to say is not listened to. */
-  #attempt = 0;
-  #dialed: Socket | undefined;
-  #cancelTimer = (): void => {};
+  #dialed: WebSocketLike | undefined;
+  #cancelTimer = NOTHING;
   #endWake: (() => void) | undefined;
   #failures = 0;
   /** Infinity until `welcome`. */
   #welcomedAt = Infinity;
   #heardAt = 0;
   #probedAt: number | undefined;
-  /** Of the last connection, until the next begins. */
-  #closing: ClosingFrame | undefined;
+  /** Of the last connection, until the next begins; where it announced nothing, what its close code means. */
+  #closing: (Pick<ClosingFrame, 'reconnect'> & Partial<ClosingFrame>) | undefined;
   #closingAt = 0;
 
   constructor(url: string, WebSocket: WebSocketConstructor, settings: LinkSettings, events: LinkEvents) {
-    this.#dial = (socketEvents) => openSocket(WebSocket, url, socketEvents);
+    this.#url = url;
+    this.#webSocket = WebSocket;
     this.#settings = settings;
     this.#events = events;
   }
 
   connect(): void {
-    if (this.state !== 'closed' && this.state !== 'waiting') return;
+    if (this.#trying) return;
     if (!this.#endWake) this.#endWake = onWake(() => this.#wake());
     void this.#begin();
   }
@@ -83,7 +85,11 @@ export class Link {
 
   /** As if the network had taken it. */
   drop(reason = 'dropped'): void {
-    if (this.state === 'connecting' || this.state === 'connected') this.#end(BROKEN, reason);
+    if (this.#trying) this.#end(BROKEN, reason);
+  }
+
+  get #trying(): boolean {
+    return this.state === 'connecting' || this.state === 'connected';
   }
 
   /** A look at the silence. With a reply awaited, less of it is allowed. */
@@ -97,38 +103,39 @@ export class Link {
   }
 
   async #begin(): Promise<void> {
-    this.#attempt += 1;
-    const attempt = this.#attempt;
-    const own = (): boolean => attempt === this.#attempt;
     this.#closing = undefined;
     this.#cancelTimer();
-    this.#cancelTimer = after(this.#settings.connectTimeoutMs, () => this.drop('no answer'));
+    const cancel = after(this.#settings.connectTimeoutMs, () => this.drop('no answer'));
+    this.#cancelTimer = cancel;
+    /** Whether this attempt was not let go of while its token was got. */
+    const own = (): boolean => cancel === this.#cancelTimer;
     this.#change({ state: 'connecting' });
-    let token: string | undefined;
     try {
-      token = await tokenOf(this.#settings.token);
+      const token = await tokenOf(this.#settings.token);
+      if (!own()) return;
+      this.#dialed = openSocket(this.#webSocket, this.#url, {
+        onopen: () => {
+          this.socket = this.#dialed;
+          this.#events.opened(token);
+        },
+        onmessage: ({ data }) => this.#receive(data),
+        onclose: ({ code, reason }) => this.#end(code, reason),
+      });
     } catch (error) {
-      if (own()) {
-        this.#events.report(error as RoomcastError);
-        this.drop('no token');
+      if (!own()) return;
+      if (error instanceof RoomcastError) {
+        this.#events.report(error);
+        this.drop(error.message);
+      } else {
+        // The WebSocket refuses the address: no later attempt would fare better.
+        this.close(BROKEN, String(error));
       }
-      return;
     }
-    if (!own()) return;
-    const dialed = this.#dial({
-      opened: () => {
-        this.socket = dialed;
-        this.#events.opened(token);
-      },
-      text: (text) => this.#receive(text),
-      closed: (code, reason) => this.#end(code, reason),
-    });
-    this.#dialed = dialed;
   }
 
-  #receive(text: string): void {
+  #receive(data: unknown): void {
     const at = now();
-    const frame = readFrame(text);
+    const frame = readFrame(data);
     this.#heardAt = at;
     this.#probedAt = undefined;
     if (frame?.type === 'closing') {
@@ -140,13 +147,14 @@ export class Link {
       this.#welcomedAt = at;
       this.#change({ state: 'connected' });
     }
-    if (frame) this.#events.received(frame);
+    if (frame) this.#events.receive(frame);
   }
 
   #end(code: number, reason: string): void {
     const at = now();
-    const closing = this.#closing;
-    const said = closing?.reason ?? reason;
+    const closing = this.#closing ?? { reconnect: reconnectAfter(code) };
+    const said = closing.reason ?? reason;
+    this.#closing = closing;
     this.#failures = at - this.#welcomedAt >= this.#settings.stableMs ? 1 : this.#failures + 1;
     this.#discard(false);
     const retryInMs = reconnectDelayMs(
@@ -165,9 +173,9 @@ export class Link {
 
   /** Lets go of the present attempt, whatever its stage. */
   #discard(politely: boolean): void {
-    this.#attempt += 1;
     this.#cancelTimer();
-    this.#dialed?.end(politely);
+    this.#cancelTimer = NOTHING;
+    if (this.#dialed) endSocket(this.#dialed, politely);
     this.#dialed = undefined;
     this.socket = undefined;
     this.#welcomedAt = Infinity;
@@ -182,9 +190,9 @@ export class Link {
 
   /** The network or the page is back: what was waited for may be possible now, what looked alive may be dead. */
   #wake(): void {
-    // A time that the server named is kept.
-    if (this.state === 'waiting' && this.#closing?.afterMs === undefined) this.connect();
-    else if (this.state === 'connected' && !this.#probedAt) this.#probe();
+    // Where the server asked for a pause it is kept.
+    if (this.state === 'waiting' && this.#closing?.reconnect === 'now') this.connect();
+    if (this.state === 'connected' && !this.#probedAt) this.#probe();
   }
 
   #change(change: StateChange): void {
@@ -194,9 +202,9 @@ export class Link {
 }
 
 /** A frame of the server, or undefined for what PROTOCOL says to ignore. Its fields are trusted: the server is ours. */
-function readFrame(text: string): ServerFrame | undefined {
+function readFrame(data: unknown): ServerFrame | undefined {
   try {
-    const frame = JSON.parse(text) as ServerFrame;
+    const frame = JSON.parse(data as string) as ServerFrame;
     return frame.type && frame;
   } catch {
     // Something else answers there: it never says welcome, and that is reported.

@@ -21,7 +21,8 @@ export interface OutboxSettings {
 export interface Entry {
   /** A room, or `@` and the user whose inbox it is. */
   readonly target: string;
-  readonly json: string;
+  /** A copy, as JSON would have it. */
+  readonly data: unknown;
   readonly bytes: number;
   readonly key: string;
   readonly since: number;
@@ -29,13 +30,13 @@ export interface Entry {
   readonly reject: (error: RoomcastError) => void;
   status: 'waiting' | 'sent' | 'stored';
   /** Whether some server may have it. */
-  everSent: boolean;
+  everSent?: boolean;
   retryAt: number;
   /** Once it was stored, and from then on its promise is settled. */
-  receipt: Position | undefined;
+  receipt?: Position;
 }
 
-export type NewEntry = Pick<Entry, 'target' | 'json' | 'bytes' | 'key' | 'since' | 'resolve' | 'reject'>;
+export type NewEntry = Pick<Entry, 'target' | 'data' | 'bytes' | 'key' | 'since' | 'resolve' | 'reject'>;
 
 export class Outbox {
   readonly #settings: OutboxSettings;
@@ -58,13 +59,7 @@ export class Outbox {
     if (full()) this.take(({ status }) => status === 'stored');
     if (full()) throw new RoomcastError('outbox_full', 'too much waits', true);
     this.#bytes += entry.bytes;
-    this.#entries.add({
-      ...entry,
-      status: 'waiting',
-      everSent: false,
-      retryAt: 0,
-      receipt: undefined,
-    });
+    this.#entries.add({ ...entry, status: 'waiting', retryAt: 0 });
   }
 
   /** What may be sent now, in order. Behind one that has to wait, its whole target waits: order before speed. */
@@ -85,11 +80,11 @@ export class Outbox {
     }
   }
 
-  /** Looks at the held receipts of a target again. Those that are void wait to be sent. */
-  review(target: string, stream: Pick<Stream, 'judge'>): void {
+  /** Looks at the held receipts of a target again, all of them older than its `joined` where that just came. Those that are void wait to be sent. */
+  review(target: string, stream: Pick<Stream, 'judge'>, joined?: boolean): void {
     for (const entry of this.#entries) {
-      if (entry.target !== target || entry.status !== 'stored' || !entry.receipt) continue;
-      const verdict = stream.judge(entry.receipt);
+      if (entry.target !== target || entry.status !== 'stored') continue;
+      const verdict = stream.judge(entry.receipt as Position, joined);
       if (verdict === 'seen') this.remove(entry);
       if (verdict === 'void') entry.status = 'waiting';
     }

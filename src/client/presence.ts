@@ -5,6 +5,7 @@
  */
 import type { PresenceView } from '../protocol/presence-view.ts';
 import type { Member, PresenceChange } from './api.ts';
+import { encode } from './json.ts';
 
 export const NOBODY: ReadonlyMap<string, Member> = new Map();
 
@@ -14,19 +15,21 @@ export function difference(
   after: PresenceView,
   reasons: PresenceChange['left'] = [],
 ): PresenceChange | undefined {
-  const [old, now] = [before?.members ?? NOBODY, after.members ?? NOBODY];
+  const old = before?.members ?? NOBODY;
+  const now = after.members ?? NOBODY;
   const joined: Member[] = [];
   const updated: Member[] = [];
   for (const member of now.values()) {
     const held = old.get(member.user);
     if (!held) joined.push(member);
     // Members that a diff does not touch are the same objects; those of a snapshot are compared by content.
-    else if (held !== member && JSON.stringify(held.state) !== JSON.stringify(member.state))
-      updated.push(member);
+    else if (held !== member && encode(held.state) !== encode(member.state)) updated.push(member);
   }
   // A room that grew too large to list has not been left by everybody.
-  const gone = after.members ? [...old.keys()].filter((user) => !now.has(user)) : [];
-  const left = gone.map((user) => reasons.find((one) => one.user === user) ?? { user });
+  const left: PresenceChange['left'][number][] = [];
+  for (const user of after.members ? old.keys() : []) {
+    if (!now.has(user)) left.push(reasons.find((one) => one.user === user) ?? { user });
+  }
   const { count } = after;
   if (joined.length + updated.length + left.length || before?.count !== count) {
     return { count, joined, left, updated };

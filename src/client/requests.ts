@@ -8,7 +8,8 @@ import { type RoomcastError, serverError } from './errors.ts';
 
 export type Reply = OkFrame | JoinedFrame | WelcomeFrame;
 
-export type Answer = (reply: Reply | undefined, error: RoomcastError | undefined) => void;
+/** Without an error there is a reply. */
+export type Answer = (error: RoomcastError | undefined, reply?: Reply) => void;
 
 export class Requests {
   readonly #pending = new Map<unknown, { readonly answer: Answer; readonly deadline: number }>();
@@ -26,22 +27,22 @@ export class Requests {
   }
 
   /** Whether the frame was the reply to one of these; most frames are not. */
-  settle(frame: ServerFrame): boolean {
+  receive(frame: ServerFrame): boolean {
     const { id } = frame as { readonly id?: unknown };
     const pending = this.#pending.get(id);
     if (!pending) return false;
     this.#pending.delete(id);
-    if (frame.type === 'error') pending.answer(undefined, serverError(frame));
-    else pending.answer(frame as Reply, undefined);
+    if (frame.type === 'error') pending.answer(serverError(frame));
+    else pending.answer(undefined, frame as Reply);
     return true;
   }
 
   /** Ends those whose time is over. */
-  fail(error: RoomcastError, now: number): void {
+  expire(now: number, error: RoomcastError): void {
     for (const [id, { answer, deadline }] of this.#pending) {
       if (deadline > now) continue;
       this.#pending.delete(id);
-      answer(undefined, error);
+      answer(error);
     }
   }
 }

@@ -22,6 +22,7 @@ import { type Desk, isPassing } from './desk.ts';
 import { now } from './environment.ts';
 import { RoomcastError } from './errors.ts';
 import { Feed } from './feed.ts';
+import { copy, encode } from './json.ts';
 import { difference, NOBODY } from './presence.ts';
 import { Told } from './told.ts';
 
@@ -39,17 +40,23 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   readonly #state: Told<State>;
   #retryAt = 0;
   #asking = false;
-  #settleJoined: (joined: Joined<Data> | undefined, error?: RoomcastError) => void = () => {};
+  #resolve!: (joined: Joined<Data>) => void;
+  #reject!: (error: RoomcastError) => void;
 
   constructor(desk: Desk, name: string, options: JoinOptions) {
     super();
     this.#desk = desk;
     this.name = name;
-    this.#options = options;
-    this.stream.position = options.since;
-    this.#state = new Told<State>(desk, (state) => ({ type: 'state', room: name, state }), options.state);
+    this.#options = copy(options);
+    this.stream.position = this.#options.since;
+    this.#state = new Told<State>(
+      desk,
+      (state) => ({ type: 'state', room: name, state }),
+      this.#options.state,
+    );
     this.joined = new Promise((resolve, reject) => {
-      this.#settleJoined = (joined, error) => (joined ? resolve(joined) : reject(error));
+      this.#resolve = resolve;
+      this.#reject = reject;
     });
     // It need not be awaited: what it says also comes as `left` and as the client's `error`.
     this.joined.catch(() => {});
@@ -75,7 +82,7 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
 
   async setState(state: State): Promise<void> {
     this.#needed();
-    return this.#state.set(state);
+    return this.#state.set(copy(state));
   }
 
   async history(options?: Parameters<Room['history']>[0]): Promise<Page<Data>> {
@@ -91,10 +98,9 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
 
   async leave(): Promise<void> {
     if (this.status === 'left') return;
-    const told = this.ready;
     this.#over('left');
-    // Answered or not: not joining again is what ends it.
-    if (told) await this.#desk.ask({ type: 'leave', room: this.name }).catch(() => {});
+    // Answered or not, and joined or not: not joining again is what ends it.
+    await this.#desk.ask({ type: 'leave', room: this.name }).catch(() => {});
   }
 
   /** Sends what is due. */
@@ -107,13 +113,13 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
     this.ready = false;
     this.#retryAt = 0;
     this.#asking = false;
-    this.#state.again();
+    this.#state.disconnected();
     this.#enter(this.position ? 'catching-up' : 'joining');
   }
 
   /** The client was closed, or this is over: what waits is refused, the place in the stream is kept. */
   closed(error: RoomcastError): void {
-    this.#settleJoined(undefined, error);
+    this.#reject(error);
     this.#state.end(error);
     this.endLoops();
   }
@@ -121,38 +127,30 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   /** What the server says about this room. Before `joined` it belongs to a subscription that is being replaced. */
   receive(frame: ServerFrame): void {
     if (this.status !== 'live') return;
-    switch (frame.type) {
-      case 'signal':
-        return this.emit('signal', frame);
-      case 'presence':
-        return this.#apply(frame);
-      case 'left':
-        // A token that expired comes back with a new one: the room is joined again then.
-        if (frame.reason === 'expired') this.disconnected();
-        else this.#over(frame.reason);
-        return;
-      default:
-        // A message is missing, which no server of ours does: begin again from the last one seen.
-        if (this.follow(frame)) this.disconnected();
-    }
+    if (frame.type === 'signal') this.emit('signal', frame);
+    else if (frame.type === 'presence') this.#apply(frame);
+    else if (frame.type === 'left' && frame.reason !== 'expired') this.#over(frame.reason);
+    // A token that expired comes back with a new one: the room is joined again then. Where a message is
+    // missing, which no server of ours does, it begins again from the last one seen.
+    else if (frame.type === 'left' || this.follow(frame)) this.disconnected();
     this.#review();
   }
 
-  #review(): void {
-    this.#desk.outbox.review(this.name, this.stream);
+  #review(joined?: boolean): void {
+    this.#desk.outbox.review(this.name, this.stream, joined);
   }
 
   #join(): void {
-    const { value } = this.#state;
-    const { history, presence } = this.#options;
+    // What the server has is not told again: it keeps it, and another tab of this user may have changed it since.
+    const state = this.#state.open;
     const since = this.position;
+    const history = since ? undefined : this.#options.history;
+    const frame = { ...this.#options, type: 'join', room: this.name, since, history, state };
     this.ready = true;
-    const frame = { type: 'join', room: this.name, since, presence, state: value };
-    this.#desk.request(since ? frame : { ...frame, history }, (reply, error) => {
-      if (this.status === 'left' || error?.code === 'offline') return;
-      if (error?.code === 'timeout') this.#desk.drop();
-      else if (error) this.#refused(error);
-      else this.#entered(reply as JoinedFrame, value);
+    this.#desk.request(frame, (error, reply) => {
+      if (this.status === 'left') return;
+      if (error) this.#refused(error);
+      else this.#entered(reply as JoinedFrame, state);
     });
   }
 
@@ -167,13 +165,19 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   }
 
   #entered(frame: JoinedFrame, state: State | undefined): void {
-    if (state) this.#state.confirm(state);
+    const me = this.#desk.welcome?.user as string;
+    const since = this.members.get(me)?.since;
     if (frame.version !== undefined) this.#apply(frame as JoinedFrame & PresenceNews);
+    const mine = this.members.get(me);
+    if (state) this.#state.confirm(state);
+    // Away for longer than the server holds a place, this user was gone, and the state with it: a new stay
+    // without one is told again. Where no members are listed nobody can see, and the last one told counts.
+    else if (!mine || (mine.since !== since && encode(mine.state) === '{}')) this.#state.again();
     const messages = this.enter(frame);
-    this.#settleJoined({ position: this.position as Position, messages });
+    this.#resolve({ position: this.position as Position, messages });
     // A listener may have left, or dropped the connection, meanwhile.
     if (this.ready && this.status !== 'left') this.#enter('live');
-    this.#review();
+    this.#review(true);
     this.#desk.flush();
   }
 
@@ -189,7 +193,7 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   #ask(): void {
     if (this.#asking) return;
     this.#asking = true;
-    this.#desk.request({ type: 'presence', room: this.name }, (reply) => {
+    this.#desk.request({ type: 'presence', room: this.name }, (_error, reply) => {
       this.#asking = false;
       // Refused or cut off: the next frame that does not fit asks again.
       if (reply) this.#apply(reply as unknown as PresenceNews);
@@ -201,7 +205,9 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
     this.ready = false;
     this.#desk.forget(this.name);
     this.closed(error ?? this.#leftError());
-    this.emit('left', error ? { reason, error } : { reason });
+    this.emit('left', { reason, error });
+    // One of them may have left in the middle of what a `joined` brought: nothing follows.
+    this.silence();
     this.#desk.flush();
   }
 

@@ -6,7 +6,7 @@ export type Settings = ReturnType<typeof settingsOf>;
 /** The server remembers a key for 120 s: a repeat after that would be a second message. */
 const PUBLISH_TIMEOUT_MAX_MS = 100_000;
 
-const DEFAULTS = {
+const defaults = () => ({
   outboxMessages: 1000,
   outboxBytes: 1024 * 1024,
   publishTimeoutMs: 90_000,
@@ -15,12 +15,15 @@ const DEFAULTS = {
   baseMs: 1000,
   capMs: 30_000,
   stableMs: 30_000,
-};
+});
+
+type Defaults = ReturnType<typeof defaults>;
 
 export function settingsOf({ backoff, ...options }: ClientOptions) {
-  const settings = { ...DEFAULTS } as typeof DEFAULTS & Omit<ClientOptions, keyof typeof DEFAULTS>;
-  for (const [name, value] of Object.entries({ ...options, ...backoff })) {
-    if (value !== undefined) (settings as Record<string, unknown>)[name] = value;
+  const settings = defaults() as Defaults & Omit<ClientOptions, keyof Defaults>;
+  const given: Record<string, unknown> = { ...options, ...backoff };
+  for (const name in given) {
+    if (given[name] !== undefined) (settings as Record<string, unknown>)[name] = given[name];
   }
   settings.publishTimeoutMs = Math.min(settings.publishTimeoutMs, PUBLISH_TIMEOUT_MAX_MS);
   return settings;

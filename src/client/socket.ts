@@ -1,6 +1,6 @@
 /**
  * The WebSocket as the SDK needs it: what browsers, Node 22 and the `ws` package have in common. One socket
- * is one attempt; when it ends, for whatever reason, `closed` is called once and nothing after it.
+ * is one attempt; when it ends, for whatever reason, `onclose` is called once and nothing after it.
  */
 import type { SUBPROTOCOL } from '../protocol/limits.ts';
 
@@ -22,37 +22,26 @@ export interface WebSocketLike {
 export type WebSocketConstructor = new (url: string, protocol: string) => WebSocketLike;
 
 export interface SocketEvents {
-  opened(): void;
-  text(text: string): void;
-  closed(code: number, reason: string): void;
+  onopen(): void;
+  /** Binary frames too, which are none of the protocol's. */
+  onmessage(event: { readonly data: unknown }): void;
+  onclose(event: { readonly code: number; readonly reason: string }): void;
 }
 
-export interface Socket {
-  send(text: string): void;
-  /** Says goodbye, or lets go of it at once as if the network had taken it. Nothing is reported afterwards. */
-  end(politely: boolean): void;
+/** Throws where the constructor does: for an address or a port that is not allowed here. */
+export function openSocket(
+  constructor: WebSocketConstructor,
+  url: string,
+  events: SocketEvents,
+): WebSocketLike {
+  // `close` follows an error and reports it; without a listener `ws` would end the process here.
+  return Object.assign(new constructor(url, PROTOCOL), events, { onerror() {} });
 }
 
-export function openSocket(constructor: WebSocketConstructor, url: string, events: SocketEvents): Socket {
-  const socket = new constructor(url, PROTOCOL);
-  let over = false;
-  socket.onopen = () => over || events.opened();
-  socket.onmessage = ({ data }: { readonly data: unknown }) => {
-    if (!over && typeof data === 'string') events.text(data);
-  };
-  // `close` follows and reports it; without a listener `ws` would end the process here.
-  socket.onerror = () => {};
-  socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) => {
-    if (!over) events.closed(code, reason);
-    over = true;
-  };
-  return {
-    send: (text) => socket.send(text),
-    end: (politely) => {
-      over = true;
-      // Browsers have no way to end a socket by force; close() then waits for a peer that may be gone, unseen.
-      if (!politely && socket.terminate) socket.terminate();
-      else socket.close(1000);
-    },
-  };
+/** Says goodbye, or lets go of it at once as if the network had taken it. Nothing is reported afterwards. */
+export function endSocket(socket: WebSocketLike, politely: boolean): void {
+  Object.assign(socket, { onopen: null, onmessage: null, onclose: null });
+  // Browsers have no way to end a socket by force; close() then waits for a peer that may be gone, unseen.
+  if (!politely && socket.terminate) socket.terminate();
+  else socket.close(1000);
 }

@@ -39,7 +39,7 @@ export class Stream {
    * The messages of a `joined` that went on from the position (`resumed`), or began anew; only those not
    * seen before are left. The position is then that of the frame, above the last message where it is.
    */
-  join<M extends Arrived>(at: Position, messages: readonly M[], resumed: boolean): M[] {
+  join<M extends Arrived>(at: Position, messages: readonly M[], resumed: boolean | undefined): M[] {
     const from = (resumed && this.position?.seq) || -1;
     this.move(at.epoch, at.seq);
     return messages.filter((message) => message.seq > from && !this.#repeats(message, at.epoch));
@@ -51,17 +51,21 @@ export class Stream {
     this.position = { epoch, seq };
   }
 
-  /** `seen`: its message was delivered here. `void`: its epoch ended before it. `open`: it may still come. */
-  judge(receipt: Position): 'seen' | 'void' | 'open' {
+  /**
+   * `seen`: its message was delivered here. `void`: its epoch ended before it. `open`: it may still come.
+   * A strange epoch is that of a stream that begins where this one has not arrived yet; `joined` says that
+   * this one has arrived everywhere, and then it is one that ended between two connections.
+   */
+  judge(receipt: Position, joined?: boolean): 'seen' | 'void' | 'open' {
     const { epoch, seq } = receipt;
     if (epoch === this.position?.epoch) return seq <= this.position.seq ? 'seen' : 'open';
-    if (epoch !== this.#before?.epoch) return 'open';
+    if (epoch !== this.#before?.epoch) return joined ? 'void' : 'open';
     return seq <= this.#before.seq ? 'seen' : 'void';
   }
 
   /** Only across epochs: within one the server itself keeps a key from being stored twice. */
   #repeats({ key, from, ts }: Arrived, epoch: string): boolean {
-    if (key === undefined) return false;
+    if (!key) return false;
     const name = `${from?.user ?? ''} ${key}`;
     const before = this.#keys.get(name);
     if (before && before.epoch !== epoch && Math.abs(ts - before.ts) < REPEAT_MS) return true;

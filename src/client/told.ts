@@ -1,6 +1,7 @@
 /**
  * Something the server shall know, the last value of which counts: a state, a read mark. It is told until
- * the server confirmed it, and again on the next connection; all callers wait for the newest value.
+ * the server confirmed it, over any number of connections; all callers wait for the newest value. What was
+ * confirmed is not told again by itself: the server keeps it, or somebody has changed it since.
  */
 import { type Desk, isPassing } from './desk.ts';
 import { now } from './environment.ts';
@@ -11,14 +12,19 @@ export class Told<T> {
   readonly #desk: Desk;
   readonly #frame: (value: T) => object;
   #confirmed: T | undefined;
-  #due = false;
-  #retryAt = 0;
+  /** When to send it: Infinity while it is under way, and once it is confirmed. */
+  #dueAt = Infinity;
   readonly #waiters = new Set<(error: RoomcastError | undefined) => void>();
 
   constructor(desk: Desk, frame: (value: T) => object, value?: T) {
     this.#desk = desk;
     this.#frame = frame;
     this.value = value;
+  }
+
+  /** What the server has not confirmed yet. Values are told apart as objects. */
+  get open(): T | undefined {
+    return this.value === this.#confirmed ? undefined : this.value;
   }
 
   set(value: T): Promise<void> {
@@ -30,20 +36,24 @@ export class Told<T> {
     });
   }
 
-  /** To be told anew: a new value, or a new connection. */
+  /** To be told, though it may have been confirmed. */
   again(): void {
-    this.#retryAt = 0;
-    this.#due = this.value !== undefined;
+    if (this.value !== undefined) this.#dueAt = 0;
+  }
+
+  /** The connection is gone, and with it the answer. */
+  disconnected(): void {
+    if (this.open) this.again();
   }
 
   /** Sends it where it is due. */
   flush(): void {
     const value = this.value as T;
-    if (!this.#due || this.#retryAt > now()) return;
-    this.#due = false;
-    this.#desk.request(this.#frame(value), (_reply, error) => {
-      if (error === undefined) this.confirm(value);
-      else if (error.code !== 'offline' && value === this.value) this.#refused(error);
+    if (this.#dueAt > now()) return;
+    this.#dueAt = Infinity;
+    this.#desk.request(this.#frame(value), (error) => {
+      if (!error) this.confirm(value);
+      else if (value === this.value) this.#refused(error);
     });
   }
 
@@ -51,7 +61,7 @@ export class Told<T> {
   confirm(value: T): void {
     this.#confirmed = value;
     if (value !== this.value) return;
-    this.#due = false;
+    this.#dueAt = Infinity;
     this.end();
   }
 
@@ -62,9 +72,8 @@ export class Told<T> {
   }
 
   #refused(error: RoomcastError): void {
-    this.#due = isPassing(error);
-    if (this.#due) {
-      this.#retryAt = this.#desk.retryAt(error);
+    if (isPassing(error)) {
+      this.#dueAt = this.#desk.retryAt(error);
       return;
     }
     // Given up: told again at the next reconnect it would be refused again.

@@ -52,6 +52,7 @@ async function state(page: Page, condition: string): Promise<void> {
 
 test.each([
   ['the network is back', "dispatchEvent(new Event('online'))"],
+  ['the page is taken from the cache of its history', "dispatchEvent(new Event('pageshow'))"],
   ['somebody looks at the page again', "document.dispatchEvent(new Event('visibilitychange'))"],
 ])('connects at once when %s, and has what it missed', async (_when, event) => {
   const { page, proxy, other, said } = await rig();
@@ -65,6 +66,23 @@ test.each([
   await other.publish('lobby', 3);
   await page.waitForFunction('said.length > 2');
   expect(await said()).toEqual([1, 2, 3]);
+});
+
+test('a link that went half-open unseen is found out as soon as somebody looks, and left for a new one', async () => {
+  const { page, proxy, other, said } = await rig();
+  await other.publish('lobby', 1);
+  await page.waitForFunction('said.length > 0');
+  const stuck = proxy.connections().map(({ id }) => id);
+  proxy.setMode('blackhole', ({ id }) => stuck.includes(id));
+  await other.publish('lobby', 2);
+  // Nothing else would ask before two intervals of pings, 50 s.
+  await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
+  await page.waitForFunction("states.some(({ reason }) => reason === 'no answer')", undefined, {
+    timeout: 20_000,
+  });
+  await state(page, "state === 'connected'");
+  await page.waitForFunction('said.includes(2)');
+  expect(await said()).toEqual([1, 2]);
 });
 
 test('a page that was frozen in the background while its link died has everything, once, when it is thawed', async () => {

@@ -151,31 +151,6 @@ test('a publish is given up after its time: not stored where it never left, unkn
   await expect(room.publish(2)).rejects.toMatchObject({ code: 'unavailable', retryable: true });
 });
 
-test('the inbox resumes from its position, and its read mark is told until it is confirmed', async () => {
-  const { server, client, first } = await scripted({ user: 'ann', inbox: true });
-  const seen: unknown[] = [];
-  client.inbox.on('message', ({ seq, data }) => seen.push([seq, data]));
-  expect(await first.welcome()).toMatchObject({ inbox: true });
-  first.send(
-    { type: 'joined', room: '@ann', epoch: 'i.1', seq: 1, messages: [{ seq: 1, ts: 1, data: 'a' }] },
-    { type: 'message', room: '@ann', seq: 2, ts: 2, data: 'b' },
-  );
-  await expect
-    .poll(() => seen)
-    .toEqual([
-      [1, 'a'],
-      [2, 'b'],
-    ]);
-  const read = client.inbox.read(2);
-  expect(await first.next('read')).toMatchObject({ seq: 2 });
-  first.socket.terminate();
-  const second = await server.connection();
-  expect(await second.welcome()).toMatchObject({ inbox: { epoch: 'i.1', seq: 2 } });
-  const again = await second.next('read');
-  second.send({ type: 'ok', id: again['id'] });
-  await read;
-});
-
 test('a loop sees every message once, one that falls behind is told so, and leaving ends it', async () => {
   const { client, first } = await scripted();
   const room = client.join<number>('lobby');
@@ -198,6 +173,22 @@ test('a loop sees every message once, one that falls behind is told so, and leav
 
 test('without a WebSocket to use it says which one to pass', () => {
   expect(() => connect('ws://127.0.0.1:1/ws')).toThrow(/ws/);
+});
+
+test.each(['localhost:8080/ws', '/ws', 'https://chat.example/ws', 'ws://'])(
+  'the url %s is refused at the call, with what would be right',
+  (url) => {
+    const wrong = { code: 'bad_request', message: expect.stringMatching(/needs wss?:/) };
+    expect(() => clientForTest(url)).toThrow(expect.objectContaining(wrong));
+  },
+);
+
+test('an address that the WebSocket refuses ends it with the reason, and what waits is told', async () => {
+  const client = clientForTest('ws://127.0.0.1:99999/ws');
+  const states: unknown[] = [];
+  client.on('state', ({ state, reason }) => states.push([state, reason]));
+  await expect(client.send('bob', 1)).rejects.toMatchObject({ code: 'closed' });
+  expect(states).toEqual([['closed', expect.stringContaining('Invalid URL')]]);
 });
 
 test('a listener that throws harms neither the others nor the stream', async () => {

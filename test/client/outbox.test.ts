@@ -7,7 +7,7 @@ import { Stream } from '../../src/client/stream.ts';
 const SETTINGS = { outboxMessages: 5, outboxBytes: 100, publishTimeoutMs: 1000 };
 
 function add(outbox: Outbox, key: string, since = 0, bytes = 10, target = 'room'): void {
-  outbox.add({ target, json: '1', bytes, key, since, resolve: () => {}, reject: () => {} });
+  outbox.add({ target, data: 1, bytes, key, since, resolve: () => {}, reject: () => {} });
 }
 
 const keys = (entries: readonly Entry[]): string[] => entries.map(({ key }) => key);

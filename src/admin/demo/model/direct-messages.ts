@@ -51,6 +51,9 @@ export class DirectMessages {
       this.changes.tell('threads', 'transcript');
     });
     client.inbox.on('reset', ({ reason }) => {
+      // The seqs of a stream that is gone say nothing about the one that follows it.
+      this.#newestSeq = 0;
+      this.#readSeq = 0;
       for (const { transcript } of this.#threads.values())
         transcript.notice(
           'bad',
