@@ -136,7 +136,8 @@ export class RoomRequests {
     if (isInboxRoom(room)) this.#permit(session, 'presence', room);
     else this.#joined(session, 'presence', room);
     const known = await this.#parts.presence.view(room, 0);
-    this.#parts.fanOut.flush(room);
+    const subscription = session.subscriptions.get(room);
+    if (subscription) this.#parts.fanOut.flushTo(subscription);
     const view = this.#parts.presence.sealed(room, known);
     presenceTold(session, room, view.version);
     session.connection.send(
