@@ -8,20 +8,21 @@ import { WebSocket } from 'ws';
 import type { Connection } from '../../src/core/connection.ts';
 import { textFrame } from '../../src/core/frame.ts';
 import { listen } from '../support/local-listener.ts';
-import { frame, OPCODE, RawPeer } from '../support/raw-peer.ts';
+import { frame, OPCODE, RawPeer, type RawPeerOptions } from '../support/raw-peer.ts';
 
 interface Opened {
   readonly peer: RawPeer;
   readonly connection: Connection;
   readonly socket: Socket;
+  readonly port: number;
   readonly opened: ReadonlySet<Connection>;
 }
 
 const isKnownNode = process.versions.node.startsWith('20.');
 
-async function open(writeDirect: 'auto' | 'off'): Promise<Opened> {
+async function open(writeDirect: 'auto' | 'off', options: RawPeerOptions = {}): Promise<Opened> {
   const { port, connections, accepted } = await listen({ settings: { limitOutboxMaxBytes: 0, writeDirect } });
-  const peer = await RawPeer.open(port);
+  const peer = await RawPeer.open(port, options);
   const [connection] = connections;
   const [socket] = accepted;
   if (!connection || !socket) throw new Error('nothing was opened');
@@ -31,7 +32,7 @@ async function open(writeDirect: 'auto' | 'off'): Promise<Opened> {
     await peer.until(({ received }) => received.length === n, 'the warming up');
   }
   peer.received.length = 0;
-  return { peer, connection, socket, opened: connections };
+  return { peer, connection, socket, port, opened: connections };
 }
 
 /** How often the socket's own `write` was called. */
@@ -116,7 +117,7 @@ describe.each(['auto', 'off'] as const)('writing with WRITE_DIRECT=%s', (writeDi
     expect(connection.backlog()).toEqual([]);
     expect(connection.progress).not.toBe(standing);
     connection.write(textFrame('behind it'));
-    await peer.until(() => textsOf(peer).length > expected.length, 'all of it', 20_000);
+    await peer.until(({ received }) => received.length > expected.length, 'all of it', 20_000);
     expect(textsOf(peer)).toEqual([...expected, 'behind it']);
   });
 
@@ -167,16 +168,49 @@ describe.each(['auto', 'off'] as const)('writing with WRITE_DIRECT=%s', (writeDi
   });
 
   test('writes nothing behind the answer to the close of the peer', async () => {
-    const { peer, connection } = await open(writeDirect);
+    const { peer, connection, socket } = await open(writeDirect, { answersClose: false });
     peer.write(frame({ opcode: OPCODE.close, payload: Buffer.from([0x03, 0xe8]) }));
-    for (let n = 0; n < 1000 && peer.closeCode === undefined; n += 1) {
+    while (peer.closeCode === undefined) {
       connection.write(textFrame('on and on'));
       await turn();
     }
+    const calls = plainWrites(socket);
     connection.write(textFrame('too late'));
+    connection.send('too late');
+    expect(calls()).toBe(0);
     await peer.gone;
     expect(peer.received.at(-1)?.opcode).toBe(OPCODE.close);
     expect(textsOf(peer)).not.toContain('too late');
+  });
+
+  test('goes on with other connections while a write to one is under way', async () => {
+    const { peer, connection, socket, port, opened } = await open(writeDirect);
+    const other = await RawPeer.open(port);
+    const [, second] = opened;
+    if (!second) throw new Error('nothing was opened');
+    const handle = (socket as unknown as { _handle: { writeQueueSize: number } })._handle;
+    const expected: string[] = [];
+    for (let round = 0; round < 2; round += 1) {
+      peer.socket.pause();
+      const since = expected.length;
+      // Each of its own bytes, which nobody but the write keeps.
+      while (handle.writeQueueSize === 0) {
+        expected.push(`${round} ${expected.length} ${'v'.repeat(200_000)}`);
+        connection.write(textFrame(expected.at(-1) ?? ''));
+      }
+      expect(expected.length).toBeGreaterThan(since);
+      // Counted although the stream of the socket may know nothing of it, and although it was one write.
+      expect(connection.queuedBytes).toBeGreaterThanOrEqual(handle.writeQueueSize);
+      for (let n = 0; n < 20; n += 1) second.write(textFrame(`${round} ${n}`));
+      peer.socket.resume();
+      await peer.until(({ received }) => received.length === expected.length, 'all of the round', 20_000);
+      expect(connection.queuedBytes).toBe(0);
+    }
+    await other.until(({ received }) => received.length === 40, 'what came meanwhile');
+    expect(textsOf(other)).toEqual(Array.from({ length: 40 }, (_, n) => `${Math.floor(n / 20)} ${n % 20}`));
+    textsOf(peer).forEach((text, at) => {
+      expect(text === expected[at]).toBe(true);
+    });
   });
 });
 
