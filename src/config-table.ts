@@ -64,6 +64,7 @@ const rows = [
   { group: 'Connections', env: 'RECONNECT_MAX_MS', type: 'int', default: 2000, min: 0, max: 600_000, unit: 'ms', meaning: 'Longest first reconnect delay that clients are told. At least RECONNECT_MIN_MS.' },
   { group: 'Connections', env: 'CONNECTION_AGE_MAX_S', type: 'int', default: 14_400, min: 0, max: 31_536_000, unit: 's', meaning: 'A connection older than this, 25 % more or less at random, is closed 1012 and comes back at once and unseen, so that an old process of a proxy empties after a reload. Not while Redis is away. 0 = never.' },
   { group: 'Connections', env: 'ISOLATE_CLOSE_MS', type: 'int', default: 0, min: 0, max: TIMER_MS_MAX, unit: 'ms', meaning: 'When Redis was away for so long, connections are closed 1012, spread as in a drain, to try another node. 0 = never: a node cannot tell whether it alone lost Redis.' },
+  { group: 'Connections', env: 'WRITE_DIRECT', type: 'choice', default: 'auto', choices: ['auto', 'off'], unit: 'switch', meaning: 'auto writes to sockets past the stream of Node where its version is known for it: a tenth less CPU per delivery. off never does.' },
 
   { group: 'History and recovery', env: 'HISTORY_MESSAGES', type: 'int', default: 1000, min: 1, max: 1_000_000, unit: 'messages', meaning: 'Newest messages kept per room.' },
   { group: 'History and recovery', env: 'HISTORY_TTL_S', type: 'int', default: 300, min: 1, max: 2_592_000, unit: 's', meaning: "A room's messages expire together this long after the last one." },
@@ -112,7 +113,7 @@ const rows = [
   { group: 'Limits', env: 'LIMIT_PRESENCE_RESUME', type: 'int', default: 900, min: 0, max: 1_000_000, unit: 'users', meaning: 'Users at which such a room shows members again. At most LIMIT_PRESENCE_MEMBERS.' },
   { group: 'Limits', env: 'LIMIT_OUTBOX_BYTES', type: 'int', default: 262_144, min: 0, max: BYTES_MAX, unit: 'bytes', meaning: 'Queued to one connection above which it is paused and catches up later.' },
   { group: 'Limits', env: 'LIMIT_OUTBOX_MAX_BYTES', type: 'int', default: 2_097_152, min: 0, max: BYTES_MAX, unit: 'bytes', meaning: 'Queued to one connection above which it is closed 4009. At least LIMIT_OUTBOX_BYTES and one full reply (JOIN_BYTES) together.' },
-  { group: 'Limits', env: 'LIMIT_OUTBOX_TOTAL_BYTES', type: 'int', default: 268_435_456, min: 0, max: 1_099_511_627_776, unit: 'bytes', meaning: 'Queued to all connections of the node together; above it the largest are closed 1013 first.' },
+  { group: 'Limits', env: 'LIMIT_OUTBOX_TOTAL_BYTES', type: 'int', default: 268_435_456, min: 0, max: 1_099_511_627_776, unit: 'bytes', meaning: 'Held for all connections of the node together, a message that waits for many counted once; above it the largest are closed 1013 first.' },
   { group: 'Limits', env: 'LIMIT_OUTBOX_STALL_MS', type: 'int', default: 10_000, min: 0, max: TIMER_MS_MAX, unit: 'ms', meaning: 'A paused connection that takes nothing for this long is closed 4009.' },
 ] as const satisfies readonly Row[];
 

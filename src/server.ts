@@ -70,6 +70,8 @@ export function createServer(options: ServerOptions): Server {
     clock,
     random,
     logger,
+    turn: node.turn,
+    outbox: node.outbox,
     opened: (connection) => node.opened(connection),
     addressOf: clientAddress(config.trustedProxies),
     mayRenew: () => node.ready,

@@ -43,6 +43,7 @@ const DEFAULTS: Readonly<Record<string, Figures>> = {
     reconnectMinMs: 0,
     reconnectMaxMs: 2000,
     connectionAgeMaxS: 4 * HOUR_S,
+    writeDirect: 'auto',
     isolateCloseMs: 0,
   },
   'History and recovery': {

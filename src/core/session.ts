@@ -13,8 +13,12 @@ export type PresenceMode = 'full' | 'count' | 'none';
 /** One connection in one room. A new join of the same room makes a new subscription. */
 export interface Subscription {
   readonly session: Session;
+  /** Its session's: the fan-out reaches for it once per delivery. */
+  readonly connection: Connection;
   readonly room: string;
   readonly presence: PresenceMode;
+  /** The number of the first item of the fan-out that is still to be given to it; those before it has, or needs not. */
+  nextItem: number;
   /** Presence frames with a version below it are already contained in the `joined` reply. */
   presenceFrom: number;
   /** Set while this member is a slow consumer: it has everything up to here and catches up from here. */

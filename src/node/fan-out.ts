@@ -1,26 +1,25 @@
 /**
  * From one frame to every member's socket. A frame is made once per room; all
  * frames a room received in one turn of the event loop become one buffer, and
- * one write per socket, also for who is in several rooms. The order within a room is the order of the calls,
- * whatever the kind of frame.
+ * one write per socket, also for who is in several rooms. The order within a room
+ * is the order of the calls, whatever the kind of frame. When a room is written
+ * to is its feed's to say (room-feed.ts); here is what one member is given.
  *
- * Rooms too big for one turn are written in slices, so that pings, small rooms
- * and health checks go on in between. Who has too much queued already is passed
- * over and told to the slow consumers' keeper.
+ * Who has too much queued already is passed over and told to the slow consumers'
+ * keeper.
  */
 import type { Clock } from '../core/clock.ts';
-import type { Connection } from '../core/connection.ts';
 import type { Hub } from '../core/hub.ts';
 import type { Subscription } from '../core/session.ts';
 import type { Position } from '../protocol/position.ts';
-
-/** Whether a member gets a frame; without one, every member does. */
-export type Audience = (subscription: Subscription) => boolean;
+import type { Audience, Batch, Item } from './batch.ts';
+import { type FeedPorts, RoomFeed } from './room-feed.ts';
+import type { Turn } from './turn.ts';
 
 export interface Appended {
   readonly audience?: Audience;
   /** For what must not be missed: where members are before they get it. Other frames are shed for slow consumers. */
-  readonly before?: Position;
+  readonly before?: Position | undefined;
   /** A presence frame: who missed it is told a snapshot later. */
   readonly presence?: boolean;
 }
@@ -39,47 +38,31 @@ export interface SlowKeeper {
   missedPresence(subscription: Subscription): void;
 }
 
-interface Queued extends Appended {
-  readonly frame: Buffer;
-}
+const NO_MORE: Appended = {};
 
-/** A room that is being written in slices. */
-interface Sliced {
-  readonly queued: readonly Queued[];
-  readonly members: readonly Subscription[];
-  next: number;
-  tookMs: number;
-}
-
-/** Members written to in one go: at 4 µs a write some 8 ms, well below what a heartbeat would notice. */
-const SLICE_MEMBERS = 2000;
-/**
- * A room whose members took this long to write to rests before it is written again: what comes meanwhile
- * shares one write. Small rooms never rest, they would wait and share nothing.
- */
-const REST_FROM_MS = 1;
-/** How long, of the time it took: longer where several frames came together, for then more will. */
-const REST_SHARE = 1;
-const REST_SHARE_BUSY = 1.5;
-/** The latency that sharing may cost. */
-const REST_MS_MAX = 12;
-
-export class FanOut {
+export class FanOut implements FeedPorts {
+  readonly clock: Clock;
+  readonly turn: Turn;
   readonly #hub: Hub;
-  readonly #clock: Clock;
-  readonly #settings: FanOutSettings;
-  readonly #rooms = new Map<string, Queued[]>();
-  readonly #sliced = new Map<string, Sliced>();
+  /** Kept from the first item of a room until it is unfollowed or empty, not made for each. */
+  readonly #feeds = new Map<string, RoomFeed>();
+  readonly #queuedMax: number;
+  /**
+   * What one turn may bring one connection: all that was said during an outage may come in one turn, and written
+   * at once it would close every member.
+   */
+  readonly #heldMax: number;
   #slow: SlowKeeper | undefined;
-  readonly #resting = new Set<string>();
-  /** Connections held back until the end of this turn; undefined where the turn writes a single room. */
-  #corked: Set<Connection> | undefined;
-  #scheduled = false;
+  #nextItem = 1;
 
-  constructor(hub: Hub, clock: Clock, settings: FanOutSettings) {
+  constructor(hub: Hub, turn: Turn, clock: Clock, settings: FanOutSettings) {
+    const { limitOutboxBytes, limitOutboxMaxBytes } = settings;
     this.#hub = hub;
-    this.#clock = clock;
-    this.#settings = settings;
+    this.turn = turn;
+    this.clock = clock;
+    this.#queuedMax = limitOutboxBytes || Number.POSITIVE_INFINITY;
+    const isBounded = limitOutboxBytes > 0 && limitOutboxMaxBytes > 0;
+    this.#heldMax = isBounded ? limitOutboxMaxBytes / 2 : Number.POSITIVE_INFINITY;
   }
 
   /** Who is told of full connections; it needs the fan-out itself, so it is made after it. */
@@ -87,146 +70,91 @@ export class FanOut {
     this.#slow = keeper;
   }
 
-  append(room: string, frame: Buffer, appended: Appended = {}): void {
-    const item = { ...appended, frame };
-    const queued = this.#rooms.get(room);
-    if (queued) queued.push(item);
-    else this.#rooms.set(room, [item]);
-    if (!this.#resting.has(room)) this.#schedule();
+  /** The number that the next item will have: who joins now takes part from it on, its reply contains what was before. */
+  get nextItem(): number {
+    return this.#nextItem;
   }
 
-  /** Writes all that the room has waiting. Called before a member is added, whose reply already contains it. */
-  flush(room: string): void {
-    const sliced = this.#sliced.get(room);
-    if (sliced) this.#writeSlice(room, sliced, Number.POSITIVE_INFINITY);
-    this.#begin(room, Number.POSITIVE_INFINITY);
-  }
-
-  /** Writes what every room has waiting. */
-  flushAll(): void {
-    for (const room of [...this.#sliced.keys(), ...this.#rooms.keys()]) this.flush(room);
-  }
-
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    this.#clock.afterTurn(() => {
-      this.#scheduled = false;
-      this.#turn();
-    });
-  }
-
-  /** One turn: a slice of each room that is not done, then what came meanwhile. */
-  #turn(): void {
-    // Who is in several rooms gets what this turn has for all of them in one write.
-    if (this.#rooms.size + this.#sliced.size > 1) this.#corked = new Set();
-    for (const [room, sliced] of this.#sliced) this.#writeSlice(room, sliced, SLICE_MEMBERS);
-    for (const room of this.#rooms.keys()) {
-      if (!this.#sliced.has(room) && !this.#resting.has(room)) this.#begin(room, SLICE_MEMBERS);
+  append(room: string, frame: Buffer, appended: Appended = NO_MORE): void {
+    const { audience, before, presence = false } = appended;
+    let feed = this.#feeds.get(room);
+    if (!feed) {
+      feed = new RoomFeed(room, this);
+      this.#feeds.set(room, feed);
     }
-    for (const connection of this.#corked ?? []) connection.uncork();
-    this.#corked = undefined;
-    if (this.#sliced.size > 0) this.#schedule();
+    feed.append({ number: this.#nextItem, frame, audience, before, presence });
+    this.#nextItem += 1;
   }
 
-  #begin(room: string, membersMax: number): void {
-    const queued = this.#rooms.get(room);
-    if (!queued) return;
-    this.#rooms.delete(room);
-    const members = this.#hub.members(room);
-    if (members.size > membersMax) {
-      const sliced = { queued, members: [...members], next: 0, tookMs: 0 };
-      this.#sliced.set(room, sliced);
-      this.#writeSlice(room, sliced, membersMax);
+  /**
+   * Gives one member now what its room has waiting for it, before something else is said to it. The others get
+   * theirs in their turn: without that, each leave in a large room would write to all of it at once.
+   */
+  flushTo(member: Subscription): void {
+    this.#feeds.get(member.room)?.flushTo(member);
+  }
+
+  /** Nothing is kept of a room before its first item. */
+  follow(): void {}
+
+  unfollow(room: string): void {
+    this.forget(room);
+  }
+
+  members(room: string): ReadonlySet<Subscription> {
+    return this.#hub.members(room);
+  }
+
+  forget(room: string): void {
+    this.#feeds.get(room)?.clear();
+    this.#feeds.delete(room);
+  }
+
+  give(member: Subscription, batch: Batch): void {
+    const { end } = batch;
+    if (member.nextItem >= end) return;
+    if (member.behind || batch.bytes > this.#heldMax || !batch.isWholeFor(member)) {
+      this.#giveSome(member, batch, batch.chosenFor(member));
+    } else if (!this.#offer(member, batch.whole)) {
+      this.#refused(member, batch, batch.chosenFor(member));
+    }
+    member.nextItem = end;
+  }
+
+  #giveSome(member: Subscription, batch: Batch, chosen: readonly Item[]): void {
+    if (chosen.length === 0) return;
+    const bytes = chosen.reduce((sum, { frame }) => sum + frame.length, 0);
+    const isTaken = !member.behind && bytes <= this.#heldMax && this.#offer(member, batch.joined(chosen));
+    if (!isTaken) this.#refused(member, batch, chosen);
+  }
+
+  #offer(member: Subscription, frames: Buffer): boolean {
+    const { connection } = member;
+    // Who is in several rooms gets what this turn has for all of them in one write.
+    if (this.turn.hasMore && member.session.subscriptions.size > 1) this.turn.cork(connection);
+    return connection.offer(frames, this.#queuedMax, this.#heldMax);
+  }
+
+  /** What a member is passed over with is remembered, never silently lost. */
+  #refused(member: Subscription, batch: Batch, chosen: readonly Item[]): void {
+    const { connection } = member;
+    if (member.behind || connection.queuedBytes - connection.heldBytes > this.#queuedMax) {
+      this.#passOver(member, chosen);
       return;
     }
-    const startedMs = this.#clock.now();
-    this.#write(queued, members);
-    this.#rest(room, queued, this.#clock.now() - startedMs);
-  }
-
-  #writeSlice(room: string, sliced: Sliced, membersMax: number): void {
-    const startedMs = this.#clock.now();
-    const slice = sliced.members.slice(sliced.next, sliced.next + membersMax);
-    sliced.next += slice.length;
-    // Who left or joined anew while the room was being written gets nothing of the old round.
-    this.#write(
-      sliced.queued,
-      slice.filter((member) => member.session.subscriptions.get(room) === member),
+    // Not slow: it is too much for one turn. Messages are left to be caught up with; what nobody keeps is given now.
+    const passing = chosen.filter(({ before }) => !before);
+    this.#passOver(
+      member,
+      chosen.filter(({ before }) => before),
     );
-    sliced.tookMs += this.#clock.now() - startedMs;
-    if (sliced.next < sliced.members.length) return;
-    this.#sliced.delete(room);
-    this.#rest(room, sliced.queued, sliced.tookMs);
+    if (passing.length > 0) connection.write(batch.joined(passing));
   }
 
-  #rest(room: string, written: readonly Queued[], tookMs: number): void {
-    if (tookMs < REST_FROM_MS || this.#resting.has(room)) return;
-    this.#resting.add(room);
-    const share = written.length > 1 ? REST_SHARE_BUSY : REST_SHARE;
-    this.#clock.after(Math.min(tookMs * share, REST_MS_MAX), () => {
-      this.#resting.delete(room);
-      if (this.#rooms.has(room)) this.#schedule();
-    });
-  }
-
-  #write(queued: readonly Queued[], members: Iterable<Subscription>): void {
-    if (queued.some((item) => item.audience)) this.#writeSelected(queued, members);
-    else {
-      const frames = joined(queued);
-      for (const member of members) {
-        if (this.#takes(member, queued, frames.length)) this.#hand(member, frames);
-      }
-    }
-  }
-
-  /** Members who get the same selection share one buffer. */
-  #writeSelected(queued: readonly Queued[], members: Iterable<Subscription>): void {
-    const selections = new Map<string, Buffer>();
-    for (const member of members) {
-      // A diff behind one that was shed would join on to nothing the member holds.
-      const chosen = queued.filter(
-        (item) => (!item.audience || item.audience(member)) && !(item.presence && member.missedPresence),
-      );
-      const bytes = chosen.reduce((sum, item) => sum + item.frame.length, 0);
-      if (chosen.length === 0 || !this.#takes(member, chosen, bytes)) continue;
-      const key = chosen.length === queued.length ? 'all' : chosen.map((item) => queued.indexOf(item)).join();
-      let frames = selections.get(key);
-      if (!frames) {
-        frames = joined(chosen);
-        selections.set(key, frames);
-      }
-      this.#hand(member, frames);
-    }
-  }
-
-  #hand({ session }: Subscription, frames: Buffer): void {
-    const { connection, subscriptions } = session;
-    if (this.#corked && subscriptions.size > 1 && !this.#corked.has(connection)) {
-      this.#corked.add(connection);
-      connection.cork();
-    }
-    connection.write(frames);
-  }
-
-  /** False for a slow consumer: what it is passed over with is remembered, never silently lost. */
-  #takes(member: Subscription, items: readonly Queued[], bytes: number): boolean {
-    const { limitOutboxBytes, limitOutboxMaxBytes } = this.#settings;
-    // All that was said during an outage may come in one turn: written at once it would close every member.
-    const tooMuch = limitOutboxMaxBytes > 0 && bytes > limitOutboxMaxBytes / 2;
-    const full =
-      limitOutboxBytes > 0 && (tooMuch || member.session.connection.queuedBytes > limitOutboxBytes);
-    if (!full && !member.behind) return true;
+  #passOver(member: Subscription, items: readonly Item[]): void {
     if (items.some((item) => item.presence)) this.#slow?.missedPresence(member);
-    if (member.behind) return false;
+    if (member.behind) return;
     const before = items.find((item) => item.before)?.before;
     if (before) this.#slow?.fellBehind(member, before);
-    return false;
   }
-}
-
-function joined(queued: readonly Queued[]): Buffer {
-  const [only] = queued;
-  if (queued.length === 1 && only) return only.frame;
-  return Buffer.concat(queued.map((item) => item.frame));
 }

@@ -107,10 +107,12 @@ export class InboxJoins {
 
   #attach(session: Session, room: string, wanted: Wanted, missed: Missed): void {
     const { hub, fanOut, slow, status } = this.#parts;
-    fanOut.flush(room);
     const subscription: Subscription = {
       session,
       room,
+      connection: session.connection,
+      // What waits to be written is part of the reply.
+      nextItem: fanOut.nextItem,
       presence: 'none',
       presenceFrom: 0,
       behind: undefined,

@@ -152,20 +152,24 @@ function attach(
   known: PresenceSnapshot,
 ): void {
   const { room } = frame;
-  // What waits to be written is part of the reply; only the members of before get it as frames.
-  parts.fanOut.flush(room);
+  // Who joins anew is still given what was said to the subscription that ends here, as who leaves is.
+  const former = session.subscriptions.get(room);
+  if (former) parts.fanOut.flushTo(former);
   const view = parts.presence.sealed(room, known);
   const presence = frame.presence ?? 'full';
   const subscription: Subscription = {
     session,
     room,
     presence,
+    connection: session.connection,
+    // What waits to be written is part of the reply; only the members of before get it as frames.
+    nextItem: parts.fanOut.nextItem,
     presenceFrom: view.version,
     behind: undefined,
     missedPresence: false,
   };
   // The subscription now holds the interest of this join; one that it replaces gives its own back.
-  if (session.subscriptions.has(room)) parts.interest.release(room);
+  if (former) parts.interest.release(room);
   parts.hub.join(subscription);
   session.connection.send(
     joinedFrame(

@@ -18,8 +18,9 @@ export interface LeaveParts {
 }
 
 export function leave(parts: LeaveParts, session: Session, room: string): void {
+  const subscription = session.subscriptions.get(room);
   // What was said before the leave is still for this member, its own last message first of all.
-  parts.fanOut.flush(room);
+  if (subscription) parts.fanOut.flushTo(subscription);
   if (!parts.hub.leave(session, room)) return;
   parts.writer.leave(room, session.user, 'left');
   parts.interest.release(room);

@@ -21,6 +21,7 @@ import type { JoinSettings } from './join.ts';
 import { Isolation, type IsolationSettings } from './isolation.ts';
 import { leaveAllClosed } from './leave.ts';
 import { LinkStatus } from './link-status.ts';
+import { OutboxTotal } from './outbox-total.ts';
 import { PresenceRelay, type PresenceRelaySettings } from './presence-relay.ts';
 import { PresenceWriter, type PresenceWriterSettings } from './presence-writer.ts';
 import { RateGate, type RateSettings } from './rate-gate.ts';
@@ -29,6 +30,7 @@ import { Relay, type RelaySettings } from './relay.ts';
 import { RoomRequests } from './room-requests.ts';
 import { deliverSignal } from './signal.ts';
 import { SlowConsumers, type SlowConsumerSettings } from './slow-consumers.ts';
+import { Turn } from './turn.ts';
 
 export interface NodeSettings
   extends CatchUpSettings,
@@ -43,7 +45,9 @@ export interface NodeSettings
     PresenceWriterSettings,
     RateSettings,
     RelaySettings,
-    SlowConsumerSettings {}
+    SlowConsumerSettings {
+  readonly limitOutboxTotalBytes: number;
+}
 
 export interface NodePorts {
   readonly broker: Broker;
@@ -63,6 +67,10 @@ const SLOW_SWEEP_MS = 1000;
 
 export class Node {
   readonly hub = new Hub();
+  /** Connections are corked and uncorked by it. */
+  readonly turn: Turn;
+  /** Told by connections what their peers did not take. */
+  readonly outbox: OutboxTotal;
   readonly #ports: NodePorts;
   readonly #fanOut: FanOut;
   readonly #relay: Relay;
@@ -80,29 +88,34 @@ export class Node {
   constructor(ports: NodePorts) {
     const { broker, presence, clock, logger, random, settings } = ports;
     this.#ports = ports;
-    this.#fanOut = new FanOut(this.hub, clock, settings);
+    this.turn = new Turn(clock);
+    this.outbox = new OutboxTotal(settings.limitOutboxTotalBytes, this.turn, () => this.hub.sessions());
+    this.#fanOut = new FanOut(this.hub, this.turn, clock, settings);
     this.#presence = new PresenceRelay(this.hub, this.#fanOut, presence, clock, logger, settings);
     this.#relay = new Relay(broker, this.hub, this.#fanOut, clock, logger, settings, {
       live: (room) => this.#status.live(room),
       presenceVersion: (room, version) => this.#presence.check(room, version),
     });
-    this.#status = new LinkStatus(this.hub, this.#fanOut, (room) => this.#relay.isLive(room));
+    this.#status = new LinkStatus(this.hub, this.#fanOut, this.turn, (room) => this.#relay.isLive(room));
     this.#isolation = new Isolation(this.hub, clock, random, logger, settings);
-    this.#slow = new SlowConsumers(
+    this.#slow = new SlowConsumers({
       broker,
-      this.#relay,
-      this.#presence,
-      this.#fanOut,
       clock,
       logger,
       settings,
-    );
+      relay: this.#relay,
+      presence: this.#presence,
+      fanOut: this.#fanOut,
+      outbox: this.outbox,
+      turn: this.turn,
+    });
     this.#writer = new PresenceWriter(presence, clock, logger, settings);
     this.#recount = new Recount(this.hub, presence, logger);
     this.#rates = new RateGate(clock, settings);
     const interest = new RoomInterest(broker, clock, settings, [
       this.#relay,
       this.#presence,
+      this.#fanOut,
       {
         follow: (room) => logger.debug({ room }, 'room heard'),
         unfollow: (room) => logger.debug({ room }, 'room no longer heard'),
@@ -132,7 +145,7 @@ export class Node {
     const { clock } = this.#ports;
     this.#sweeps = [
       clock.every(SLOW_SWEEP_MS, () => {
-        this.#slow.sweep(this.hub.sessions());
+        this.#slow.sweep();
         this.#status.sweep();
       }),
       clock.every(SWEEP_MS, () => {

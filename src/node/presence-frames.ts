@@ -9,7 +9,8 @@ import type { PresenceSnapshot } from '../core/member.ts';
 import { merged, type PresenceSegment } from '../core/presence-replica.ts';
 import type { Subscription } from '../core/session.ts';
 import { presenceCountFrame, presenceDiffFrame, presenceSnapshotFrame } from '../protocol/encode.ts';
-import type { Audience, FanOut } from './fan-out.ts';
+import type { Audience } from './batch.ts';
+import type { FanOut } from './fan-out.ts';
 
 export class PresenceFrames {
   readonly #hub: Hub;

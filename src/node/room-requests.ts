@@ -142,7 +142,8 @@ export class RoomRequests {
     else this.#joined(session, 'presence', room);
     this.#parts.status.mustBeUp();
     const known = await this.#parts.status.whileUp(this.#parts.presence.view(room, 0));
-    this.#parts.fanOut.flush(room);
+    const subscription = session.subscriptions.get(room);
+    if (subscription) this.#parts.fanOut.flushTo(subscription);
     const view = this.#parts.presence.sealed(room, known);
     presenceTold(session, room, view.version);
     session.connection.send(

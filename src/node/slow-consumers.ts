@@ -6,40 +6,49 @@
  * Signals are shed; presence is told anew as a snapshot. Who takes nothing at all
  * for a while is closed with 4009 and resumes by its position; where all together hold too
  * much, the largest are closed with 1013 and told to back off.
+ *
+ * All of them together are one work of the turn, a chunk at a time: a thousand
+ * that drain at once must not hold up those who were never slow.
  */
 import type { Broker } from '../broker/broker.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Entry, ReadResult } from '../core/entry.ts';
-import { textFrame } from '../core/frame.ts';
+import type { ReadResult } from '../core/entry.ts';
 import type { Logger } from '../core/logger.ts';
 import type { MessagesKept } from '../core/retention.ts';
-import { RoomStream, type StreamLimits } from '../core/room-stream.ts';
+import type { RoomStream, StreamLimits } from '../core/room-stream.ts';
 import type { Session, Subscription } from '../core/session.ts';
-import { SingleFlight } from '../core/single-flight.ts';
 import { CLOSE } from '../protocol/codes.ts';
-import { encodeFrame, messageFrame } from '../protocol/encode.ts';
 import { type Position, samePosition } from '../protocol/position.ts';
+import { type Chunk, Chunks } from './chunks.ts';
 import type { FanOut, SlowKeeper } from './fan-out.ts';
-import { entriesOf, KeptReads } from './kept-reads.ts';
-import { largestOver } from './outbox-total.ts';
+import type { OutboxTotal } from './outbox-total.ts';
+import { type Answer, isCurrent, Paused } from './paused.ts';
 import type { PresenceRelay } from './presence-relay.ts';
 import type { Relay } from './relay.ts';
 import { closeWith } from './replies.ts';
+import { SlowReads } from './slow-reads.ts';
+import type { Turn, Work } from './turn.ts';
 
 export interface SlowConsumerSettings extends StreamLimits, MessagesKept {
   readonly limitOutboxBytes: number;
-  readonly limitOutboxTotalBytes: number;
   readonly limitOutboxStallMs: number;
 }
 
-interface Stalled {
-  progress: number;
-  sinceMs: number;
+export interface SlowConsumerParts {
+  readonly broker: Broker;
+  readonly relay: Relay;
+  readonly presence: PresenceRelay;
+  readonly fanOut: FanOut;
+  readonly outbox: OutboxTotal;
+  readonly turn: Turn;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly settings: SlowConsumerSettings;
 }
 
-/** Entries read for one step of a catch-up, at most; what is written of them is bounded by bytes. */
-const CHUNK_ENTRIES = 64;
 const CHUNK_BYTES = 262_144;
+/** Before it is the rooms' turn again. */
+const STEP_MS = 1;
 const RETRY_MS = 200;
 /** The close frame queues behind the backlog: a peer that does not read will never see it. */
 const CLOSE_PATIENCE_MS = 1000;
@@ -56,34 +65,24 @@ const OVERLOAD = {
   logged: 'connection closed because the node holds too much',
 } as const;
 
-export class SlowConsumers implements SlowKeeper {
-  readonly #kept: KeptReads;
-  readonly #relay: Relay;
-  readonly #presence: PresenceRelay;
-  readonly #fanOut: FanOut;
-  readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #settings: SlowConsumerSettings;
-  readonly #sessions = new Map<Session, Stalled>();
-  readonly #reads = new SingleFlight<ReadResult>();
+export class SlowConsumers implements SlowKeeper, Work {
+  listed = false;
+  readonly #parts: SlowConsumerParts;
+  readonly #chunks: Chunks;
+  /** What one step may write. Also where nobody is ever paused, an inbox is told in chunks. */
+  readonly #chunkBytes: number;
+  readonly #sessions = new Map<Session, Paused>();
+  /** Those whose next step can be made now, in turn. */
+  readonly #ready: Paused[] = [];
+  readonly #reads: SlowReads;
 
-  constructor(
-    broker: Broker,
-    relay: Relay,
-    presence: PresenceRelay,
-    fanOut: FanOut,
-    clock: Clock,
-    logger: Logger,
-    settings: SlowConsumerSettings,
-  ) {
-    this.#kept = new KeptReads(broker, settings);
-    this.#relay = relay;
-    this.#presence = presence;
-    this.#fanOut = fanOut;
-    this.#clock = clock;
-    this.#logger = logger;
-    this.#settings = settings;
-    fanOut.keepSlow(this);
+  constructor(parts: SlowConsumerParts) {
+    this.#parts = parts;
+    this.#chunkBytes = parts.settings.limitOutboxBytes || CHUNK_BYTES;
+    this.#chunks = new Chunks(parts.settings, this.#chunkBytes);
+    this.#reads = new SlowReads(parts.broker, parts.settings, this.#chunkBytes);
+    parts.fanOut.keepSlow(this);
+    parts.outbox.closeWith((session) => this.#close(session, OVERLOAD));
   }
 
   /** Connections that are paused now. */
@@ -98,11 +97,9 @@ export class SlowConsumers implements SlowKeeper {
 
   /** A member that begins further back than one reply may carry: it is given the rest in chunks, as it takes them. */
   beginsBehind(subscription: Subscription, from: Position): void {
-    const { session } = subscription;
     subscription.behind = from;
-    if (this.#sessions.has(session)) return;
-    this.#sessions.set(session, { progress: session.connection.progress, sinceMs: this.#clock.now() });
-    void this.#resume(session);
+    const paused = this.#pause(subscription.session);
+    if (paused) this.#goOn(paused);
   }
 
   missedPresence(subscription: Subscription): void {
@@ -112,161 +109,163 @@ export class SlowConsumers implements SlowKeeper {
   }
 
   /** Called every second: closes who takes nothing, and the largest where all together hold too much. */
-  sweep(sessions: Iterable<Session>): void {
-    const now = this.#clock.now();
-    const { limitOutboxStallMs } = this.#settings;
-    for (const [session, stalled] of this.#sessions) {
+  sweep(): void {
+    const { clock, settings, outbox } = this.#parts;
+    const now = clock.now();
+    const { limitOutboxStallMs } = settings;
+    for (const [session, paused] of this.#sessions) {
       const { queuedBytes, progress } = session.connection;
       if (session.closed) this.#sessions.delete(session);
-      else if (queuedBytes === 0 || progress !== stalled.progress) {
-        stalled.progress = progress;
-        stalled.sinceMs = now;
-      } else if (limitOutboxStallMs > 0 && now - stalled.sinceMs >= limitOutboxStallMs)
+      else if (queuedBytes === 0 || progress !== paused.progress) {
+        paused.progress = progress;
+        paused.sinceMs = now;
+      } else if (limitOutboxStallMs > 0 && now - paused.sinceMs >= limitOutboxStallMs)
         this.#close(session, TOO_SLOW);
     }
-    for (const session of largestOver(this.#settings.limitOutboxTotalBytes, sessions))
-      this.#close(session, OVERLOAD);
+    outbox.check();
+  }
+
+  /** Chunks for about a millisecond, one to each that waits. */
+  step(turn: Turn): boolean {
+    const startedMs = turn.nowMs;
+    for (let paused = this.#ready.shift(); paused; paused = this.#ready.shift()) {
+      this.#tryStep(paused);
+      if (turn.isOver || turn.nowMs - startedMs >= STEP_MS) break;
+    }
+    if (this.#ready.length > 0) return true;
+    this.#chunks.clear();
+    return false;
   }
 
   #keep(session: Session): void {
-    if (this.#sessions.has(session)) return;
-    const { connection } = session;
-    this.#sessions.set(session, { progress: connection.progress, sinceMs: this.#clock.now() });
-    this.#logger.debug({ connection: session.id, queuedBytes: connection.queuedBytes }, 'connection paused');
-    connection.onDrained(() => void this.#resume(session));
+    const paused = this.#pause(session);
+    if (paused) this.#whenDrained(paused);
+  }
+
+  /** Undefined where it is paused already. */
+  #pause(session: Session): Paused | undefined {
+    if (this.#sessions.has(session)) return undefined;
+    const { clock, logger } = this.#parts;
+    const { queuedBytes } = session.connection;
+    const paused = new Paused(session, clock.now());
+    this.#sessions.set(session, paused);
+    logger.debug({ connection: session.id, queuedBytes }, 'connection paused');
+    return paused;
+  }
+
+  #whenDrained(paused: Paused): void {
+    paused.session.connection.onDrained(() => this.#goOn(paused));
+  }
+
+  #goOn(paused: Paused): void {
+    // Closed, or forgotten and paused anew: then the other one goes on.
+    if (this.#sessions.get(paused.session) !== paused) return;
+    this.#ready.push(paused);
+    this.#parts.turn.add(this);
+  }
+
+  #tryStep(paused: Paused): void {
+    const { session } = paused;
+    try {
+      this.#step(paused);
+    } catch (error) {
+      const shown = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#parts.logger.error(
+        { connection: session.id, error: shown },
+        'a catch-up failed by a bug of ours',
+      );
+      this.#sessions.delete(session);
+      closeWith(session.connection, CLOSE.internal, 'a bug of the server; resume from your position');
+    }
   }
 
   /** The connection drained: its rooms go on, a step each in turn, until it is full again. */
-  async #resume(session: Session): Promise<void> {
-    for (;;) {
-      let behind = 0;
-      let moved = 0;
-      for (const subscription of session.subscriptions.values()) {
-        if (!subscription.behind) continue;
-        if (this.#isFull(session)) {
-          session.connection.onDrained(() => void this.#resume(session));
-          return;
-        }
-        behind += 1;
-        if (await this.#step(subscription, subscription.behind)) moved += 1;
-      }
-      // Another round for the rooms that fell behind again while a later one was read.
-      if (behind === 0) break;
-      if (moved === 0) await this.#pause();
+  #step(paused: Paused): void {
+    const { session, answer } = paused;
+    if (session.closed) {
+      this.#sessions.delete(session);
+      return;
     }
+    paused.answer = undefined;
+    if (answer) this.#applied(paused, this.#apply(answer));
+    else {
+      const subscription = paused.next;
+      if (!subscription?.behind) this.#endPass(paused);
+      else if (session.connection.queuedBytes > this.#chunkBytes) this.#whenDrained(paused);
+      else this.#stepIn(paused, subscription, subscription.behind);
+    }
+  }
+
+  #applied(paused: Paused, hasMoved: boolean): void {
+    paused.stepped(hasMoved);
+    this.#goOn(paused);
+  }
+
+  #endPass(paused: Paused): void {
+    const now = paused.beginPass();
+    if (now === 'caught up') this.#caughtUp(paused.session);
+    else if (now === 'stuck') this.#parts.clock.after(RETRY_MS, () => this.#goOn(paused));
+    else this.#goOn(paused);
+  }
+
+  #caughtUp(session: Session): void {
     for (const subscription of session.subscriptions.values()) {
-      if (subscription.missedPresence) this.#presence.tellAnew(subscription);
+      if (subscription.missedPresence) this.#parts.presence.tellAnew(subscription);
     }
     this.#sessions.delete(session);
   }
 
-  /** One chunk, and the member is live again where that was the last. False where nothing can be told just now. */
-  async #step(subscription: Subscription, behind: Position): Promise<boolean> {
+  /** One chunk, and the member is live again where that was the last. */
+  #stepIn(paused: Paused, subscription: Subscription, behind: Position): void {
+    const { fanOut, relay, turn } = this.#parts;
     const { room } = subscription;
-    // What waits is for those who are not paused; afterwards the ring ends where they are.
-    this.#fanOut.flush(room);
-    const stream = this.#relay.stream(room);
+    // What waits for it is passed over: it is in the ring, which ends where the member is afterwards.
+    fanOut.flushTo(subscription);
+    const stream = relay.stream(room);
     const cursor = stream?.cursor;
-    if (!stream?.live || !cursor) return false;
-    if (samePosition(behind, cursor)) {
+    if (!stream?.live || !cursor) this.#applied(paused, false);
+    else if (samePosition(behind, cursor)) {
       subscription.behind = undefined;
-      return true;
+      this.#applied(paused, true);
+    } else {
+      const kept = stream.ring.after(behind);
+      if (kept) this.#applied(paused, give(subscription, this.#chunks.ofRing(turn, room, behind, kept)));
+      else this.#askStore(paused, subscription, behind, stream);
     }
-    const kept = stream.ring.after(behind);
-    if (!kept)
-      return this.#stepFromStore(
-        subscription,
-        behind,
-        entriesOf(this.#chunkBytes, stream.ring, CHUNK_ENTRIES),
-      );
-    this.#deliver(subscription, behind, kept);
-    return true;
   }
 
-  #deliver(subscription: Subscription, behind: Position, entries: readonly Entry[]): void {
-    const { session, room } = subscription;
-    const frames: Buffer[] = [];
-    let bytes = 0;
-    let { seq } = behind;
-    for (const entry of entries) {
-      if (bytes > this.#chunkBytes) break;
-      const frame = textFrame(messageFrame(room, entry));
-      frames.push(frame);
-      bytes += frame.length;
-      seq = entry.seq;
-    }
-    session.connection.write(Buffer.concat(frames));
-    subscription.behind = { epoch: behind.epoch, seq };
-  }
-
-  /** A stream of its own, of this member alone: the same merge, the same verdicts, told to one connection. */
-  async #stepFromStore(subscription: Subscription, behind: Position, limit: number): Promise<boolean> {
-    const { session, room } = subscription;
-    const frames: Buffer[] = [];
-    let bytes = 0;
-    let reached = behind;
-    // What was read beyond the chunk is left for the next step. `own` is at a frame's position when it tells it.
-    const tell = (frame: string | Buffer) => {
-      if (bytes > this.#chunkBytes) return;
-      const framed = textFrame(frame);
-      frames.push(framed);
-      bytes += framed.length;
-      reached = own.cursor ?? reached;
+  #askStore(paused: Paused, subscription: Subscription, behind: Position, stream: RoomStream): void {
+    const { room } = subscription;
+    const answered = (result: ReadResult | undefined) => {
+      paused.answer = { subscription, behind, result };
+      this.#goOn(paused);
     };
-    const own = new RoomStream(
-      this.#settings,
-      {
-        deliver: (entry) => tell(messageFrame(room, entry)),
-        epoch: (position) => tell(encodeFrame({ type: 'epoch', room, ...position })),
-        reset: (position, reason) => tell(encodeFrame({ type: 'reset', room, ...position, reason })),
-      },
-      behind,
-    );
-    const generation = own.readIssued();
-    try {
-      own.readAnswered(generation, await this.#read(room, behind, limit));
-    } catch (error) {
+    this.#reads.after(room, behind, stream).then(answered, (error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
-      this.#logger.debug({ room, error: reason }, 'slow consumer: read put off');
-      return false;
-    }
-    if (!isCurrent(subscription)) return true;
-    // Nothing where it is ahead of this node by what is still on its way here.
-    if (frames.length > 0) session.connection.write(Buffer.concat(frames));
-    subscription.behind = reached;
-    return frames.length > 0;
-  }
-
-  /** Members who fell behind together, as after an outage, share their reads. */
-  #read(room: string, behind: Position, limit: number): Promise<ReadResult> {
-    const question = [room, behind.epoch, behind.seq, limit];
-    return this.#reads.run(question, () => this.#kept.after(room, behind, limit));
-  }
-
-  /** What one step may write. Also where nobody is ever paused, an inbox is told in chunks. */
-  get #chunkBytes(): number {
-    return this.#settings.limitOutboxBytes || CHUNK_BYTES;
-  }
-
-  #isFull(session: Session): boolean {
-    return session.connection.queuedBytes > this.#chunkBytes;
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#clock.after(RETRY_MS, resolve);
+      this.#parts.logger.debug({ room, error: reason }, 'slow consumer: read put off');
+      answered(undefined);
     });
+  }
+
+  /** False where nothing can be told just now. */
+  #apply({ subscription, behind, result }: Answer): boolean {
+    if (!result) return false;
+    if (!isCurrent(subscription)) return true;
+    return give(subscription, this.#chunks.ofStore(this.#parts.turn, subscription.room, behind, result));
   }
 
   #close(session: Session, { code, reason, logged }: typeof TOO_SLOW | typeof OVERLOAD): void {
     this.#sessions.delete(session);
-    this.#logger.debug({ connection: session.id, queuedBytes: session.connection.queuedBytes }, logged);
+    const { clock, logger } = this.#parts;
+    logger.debug({ connection: session.id, queuedBytes: session.connection.queuedBytes }, logged);
     closeWith(session.connection, code, reason);
-    this.#clock.after(CLOSE_PATIENCE_MS, () => session.connection.terminate());
+    clock.after(CLOSE_PATIENCE_MS, () => session.connection.terminate());
   }
 }
 
-function isCurrent(subscription: Subscription): boolean {
-  const { session, room } = subscription;
-  return !session.closed && session.subscriptions.get(room) === subscription;
+/** Writes the chunk and moves the member on. False where there was nothing in it. */
+function give(subscription: Subscription, { frames, reached }: Chunk): boolean {
+  if (frames) subscription.connection.write(frames);
+  subscription.behind = reached;
+  return frames !== undefined;
 }

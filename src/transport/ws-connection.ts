@@ -4,6 +4,9 @@
  * same bytes go to every member of a room. That is right only while no extension
  * is negotiated and `ws` has nothing of its own in its queue, which the listener
  * sees to: no compression, no fragments, no Blobs.
+ *
+ * Replies are held back to the end of the turn, so that a hundred of them and a
+ * message of that turn are one write.
  */
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
@@ -12,10 +15,23 @@ import type { Clock } from '../core/clock.ts';
 import { textFrame } from '../core/frame.ts';
 import type { Logger } from '../core/logger.ts';
 import { CLOSE } from '../protocol/codes.ts';
+import { Backlog } from './backlog.ts';
+import type { DirectWrite, DirectWriter } from './direct-write.ts';
 
 export interface WsConnectionSettings {
   /** Bytes that may wait for a peer that does not read; 0 = no limit. */
   readonly limitOutboxMaxBytes: number;
+}
+
+export interface WsConnectionParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Corks and uncorks connections for a turn. */
+  readonly turn: { cork(connection: WsConnection): void };
+  /** Told what a peer did not take at once. */
+  readonly outbox: { grew(bytes: number): void };
+  readonly direct: DirectWrite;
+  readonly settings: WsConnectionSettings;
 }
 
 /** The part of a socket's handle that tells how much of a write is left. Node's own idle timeout looks at it too. */
@@ -29,41 +45,59 @@ const CLOSE_REASON_BYTES_MAX = 123;
 /** Pings in a row that may stay without a single byte in return. */
 const UNANSWERED_PINGS_MAX = 2;
 
-export class WsConnection implements Connection {
+export class WsConnection implements Connection, DirectWriter {
   readonly id: string;
   readonly #ws: WebSocket;
   readonly #socket: Socket;
-  readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #settings: WsConnectionSettings;
-  #closing = false;
+  readonly #parts: WsConnectionParts;
+  readonly #direct: DirectWrite | undefined;
+  /** Of its own: what `ws` says is told here too, and asking it is one object more to reach for with each delivery. */
+  #isOpen = true;
+  #isCorked = false;
+  /** Written since the cork, and how much that is. */
+  #held: Buffer[] | undefined;
+  #heldBytes = 0;
+  /** Of a direct write under way: the socket knows nothing of it. */
+  #directBytes = 0;
+  #backlog: Backlog | undefined;
   /** Bytes the peer had sent at the last beat, and the beats since it sent any. */
   #heardBytes = 0;
   #silentBeats = 0;
 
-  constructor(
-    id: string,
-    ws: WebSocket,
-    socket: Socket,
-    clock: Clock,
-    logger: Logger,
-    settings: WsConnectionSettings,
-  ) {
+  constructor(id: string, ws: WebSocket, socket: Socket, parts: WsConnectionParts) {
     this.id = id;
     this.#ws = ws;
     this.#socket = socket;
-    this.#clock = clock;
-    this.#logger = logger;
-    this.#settings = settings;
+    this.#parts = parts;
+    this.#direct = parts.direct.for(socket);
   }
 
   /** False from the first step of the close on: nothing is sent any more, and nothing that comes is listened to. */
   get isOpen(): boolean {
-    return !this.#closing && this.#ws.readyState === this.#ws.OPEN;
+    return this.#isOpen;
+  }
+
+  directDone(): void {
+    this.#directBytes = 0;
+  }
+
+  /** `ws` or the peer begins to close: after the close frame no data may follow (RFC 6455 section 5.5.1). */
+  closing(): void {
+    this.#isOpen = false;
   }
 
   get queuedBytes(): number {
-    return this.#socket.writableLength;
+    return this.#socket.writableLength + this.#directBytes;
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  backlog(): readonly Buffer[] {
+    const { queuedBytes } = this;
+    if (this.#backlog && queuedBytes > 0) return this.#backlog.buffers(queuedBytes);
+    return [];
   }
 
   /** Node tells of a write only when all of it was taken; what the kernel left of it is told by the handle alone. */
@@ -76,34 +110,55 @@ export class WsConnection implements Connection {
     // Not by the event `drain`: a socket says it only where more than its own mark was waiting. A write without
     // bytes is called back when all before it was taken, or with an error when the socket is gone.
     if (this.#socket.writable) this.#socket.write(NOTHING, () => then());
-    else this.#clock.afterTurn(then);
+    else this.#parts.clock.afterTurn(then);
   }
 
   send(text: string | Buffer): void {
+    if (!this.#isOpen) return;
+    this.#parts.turn.cork(this);
     this.write(textFrame(text));
   }
 
   write(frames: Buffer): void {
-    // After the close frame no data may follow (RFC 6455 section 5.5.1), and a destroyed socket throws.
-    if (!this.isOpen) return;
+    if (!this.#isOpen) return;
     // Judged before the write: one large frame (a `joined` with all that was missed) may be more than the
-    // limit by itself, and a client that comes back for it would be closed for it again, without an end.
-    const { limitOutboxMaxBytes } = this.#settings;
-    if (limitOutboxMaxBytes > 0 && this.#socket.writableLength > limitOutboxMaxBytes) this.#tooSlow();
-    else this.#socket.write(frames);
+    // limit by itself, and a client that comes back for it would be closed for it again, without an end. By the
+    // same right what this turn held back does not count: its peer had no chance to take it.
+    const { limitOutboxMaxBytes } = this.#parts.settings;
+    if (limitOutboxMaxBytes > 0 && this.#waitingBytes > limitOutboxMaxBytes) this.#tooSlow();
+    else this.#hand(frames);
   }
 
-  cork(): void {
+  offer(frames: Buffer, queuedMax: number, heldMax: number): boolean {
+    if (!this.#isOpen) return true;
+    const waiting = this.#waitingBytes;
+    if (waiting > queuedMax || this.#heldBytes + frames.length > heldMax) return false;
+    const { limitOutboxMaxBytes } = this.#parts.settings;
+    if (limitOutboxMaxBytes > 0 && waiting > limitOutboxMaxBytes) this.#tooSlow();
+    else this.#hand(frames);
+    return true;
+  }
+
+  cork(): boolean {
+    if (this.#isCorked) return false;
+    this.#isCorked = true;
     this.#socket.cork();
+    return true;
   }
 
   uncork(): void {
+    const held = this.#held;
+    this.#isCorked = false;
+    this.#held = undefined;
+    this.#heldBytes = 0;
     this.#socket.uncork();
+    const { queuedBytes } = this;
+    if (held && queuedBytes > 0) for (const frames of held) this.#keep(frames, queuedBytes);
   }
 
   close(code: number, reason: string): void {
-    if (this.#closing) return;
-    this.#closing = true;
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
     this.#ws.close(code, cutReason(reason));
   }
 
@@ -121,17 +176,42 @@ export class WsConnection implements Connection {
 
   /** Ends the socket without a handshake: the peer is gone or does not read. */
   terminate(): void {
-    this.#closing = true;
+    this.#isOpen = false;
     this.#ws.terminate();
   }
 
+  /** What waited before this turn. */
+  get #waitingBytes(): number {
+    return this.#socket.writableLength + this.#directBytes - this.#heldBytes;
+  }
+
+  #hand(frames: Buffer): void {
+    if (this.#isCorked) {
+      this.#held ??= [];
+      this.#held.push(frames);
+      this.#heldBytes += frames.length;
+      this.#socket.write(frames);
+      return;
+    }
+    const written = this.#direct?.write(this.#socket, frames, this) ?? 'not';
+    if (written === 'taken') return;
+    if (written === 'under way') this.#directBytes = frames.length;
+    else this.#socket.write(frames);
+    const { queuedBytes } = this;
+    if (queuedBytes > 0) this.#keep(frames, queuedBytes);
+  }
+
+  #keep(frames: Buffer, queuedBytes: number): void {
+    this.#backlog ??= new Backlog();
+    this.#backlog.add(frames, queuedBytes);
+    this.#parts.outbox.grew(frames.length);
+  }
+
   #tooSlow(): void {
-    this.#logger.debug(
-      { connection: this.id, queuedBytes: this.#socket.writableLength },
-      'connection too slow',
-    );
+    const { clock, logger } = this.#parts;
+    logger.debug({ connection: this.id, queuedBytes: this.queuedBytes }, 'connection too slow');
     this.close(CLOSE.tooSlow, 'you read too slowly; reconnect and resume from your position');
-    this.#clock.after(SLOW_CLOSE_MS, () => this.terminate());
+    clock.after(SLOW_CLOSE_MS, () => this.terminate());
   }
 }
 

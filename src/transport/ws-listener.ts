@@ -6,7 +6,7 @@
  */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { type WebSocket, WebSocketServer } from 'ws';
+import { type Server as WsServer, WebSocketServer } from 'ws';
 import type { Clock, Random } from '../core/clock.ts';
 import type { Connection } from '../core/connection.ts';
 import type { Logger } from '../core/logger.ts';
@@ -17,10 +17,12 @@ import { SUBPROTOCOL } from '../protocol/limits.ts';
 import { AddressLimit } from './address-limit.ts';
 import type { AddressOf } from './client-address.ts';
 import { refuseUpgrade, sendRefusal, type UpgradeRefusal } from './upgrade.ts';
-import { WsConnection, type WsConnectionSettings } from './ws-connection.ts';
+import { DirectWrite, type DirectWriteSettings } from './direct-write.ts';
+import { WsConnection, type WsConnectionParts, type WsConnectionSettings } from './ws-connection.ts';
 import { type HeartbeatSettings, WsHeartbeat } from './ws-heartbeat.ts';
+import { WsSocket } from './ws-socket.ts';
 
-export interface WsListenerSettings extends HeartbeatSettings, WsConnectionSettings {
+export interface WsListenerSettings extends DirectWriteSettings, HeartbeatSettings, WsConnectionSettings {
   readonly closeTimeoutMs: number;
   readonly limitFrameBytes: number;
   readonly limitAddressConnections: number;
@@ -37,6 +39,8 @@ export interface WsListenerParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly turn: WsConnectionParts['turn'];
+  readonly outbox: WsConnectionParts['outbox'];
   readonly opened: (connection: Connection) => ConnectionSink;
   /** Whose connection it is, for the limit per address. Default: the other end of the socket. */
   readonly addressOf?: AddressOf;
@@ -54,7 +58,8 @@ const BUFFERED_CHUNKS_MAX = 1024;
 
 export class WsListener {
   readonly #parts: WsListenerParts;
-  readonly #server: WebSocketServer;
+  readonly #server: WsServer<typeof WsSocket>;
+  readonly #connectionParts: WsConnectionParts;
   readonly #heartbeat: WsHeartbeat<WsConnection>;
   readonly #connections = new Set<WsConnection>();
   readonly #addresses: AddressLimit;
@@ -66,6 +71,7 @@ export class WsListener {
   constructor(parts: WsListenerParts) {
     const { clock, random, settings } = parts;
     this.#parts = parts;
+    this.#connectionParts = { ...parts, direct: new DirectWrite(parts.logger, settings) };
     this.#heartbeat = new WsHeartbeat(clock, random, settings, (connection) => this.#renew(connection));
     this.#addresses = new AddressLimit(settings.limitAddressConnections);
     this.#upgrades = new TokenBucket(
@@ -83,6 +89,7 @@ export class WsListener {
       maxBufferedChunks: BUFFERED_CHUNKS_MAX,
       skipUTF8Validation: false,
       closeTimeout: settings.closeTimeoutMs,
+      WebSocket: WsSocket,
       handleProtocols: (offered: Set<string>): string | false =>
         offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false,
     };
@@ -148,9 +155,16 @@ export class WsListener {
     return undefined;
   }
 
-  #open(ws: WebSocket, socket: Socket, address: string): void {
-    const { clock, logger, random, settings } = this.#parts;
-    const connection = new WsConnection(random.id(), ws, socket, clock, logger, settings);
+  #open(ws: WsSocket, socket: Socket, address: string): void {
+    const { logger, random } = this.#parts;
+    if (ws.extensions !== '') {
+      refuseExtension(ws, logger);
+      return;
+    }
+    const connection = new WsConnection(random.id(), ws, socket, this.#connectionParts);
+    ws.closer = connection;
+    // Where the peer ends its half, `ws` ends ours without a close.
+    socket.once('end', () => connection.closing());
     this.#connections.add(connection);
     this.#addresses.opened(address);
     this.#heartbeat.add(connection);
@@ -167,6 +181,7 @@ export class WsListener {
       logger.debug({ connection: connection.id, error: error.message }, 'connection failed'),
     );
     ws.on('close', (code) => {
+      connection.closing();
       this.#forget(connection, address);
       logger.debug({ connection: connection.id, code }, 'connection closed');
       sink.closed();
@@ -185,4 +200,14 @@ export class WsListener {
     this.#addresses.closed(address);
     if (this.#connections.size === 0) this.#emptied?.();
   }
+}
+
+/**
+ * Frames are made once for everybody, so nothing may be between them and the peer. None is ever offered; should a
+ * release of `ws` negotiate one unasked, its peer would be sent what it cannot read.
+ */
+function refuseExtension(ws: WsSocket, logger: Logger): void {
+  logger.error({ extensions: ws.extensions }, 'an extension was negotiated; the connection is refused');
+  ws.on('error', (error) => logger.debug({ error: error.message }, 'connection failed'));
+  ws.close(CLOSE.internal, 'no extension is spoken here');
 }

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { textFrame } from '../../src/core/frame.ts';
 import { Hub } from '../../src/core/hub.ts';
 import { FanOut } from '../../src/node/fan-out.ts';
+import { Turn } from '../../src/node/turn.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createSession, type FakeSession, subscribe } from '../support/fake-connection.ts';
 import { createNodeFixture, type NodeFixture } from '../support/node-fixture.ts';
@@ -9,7 +10,7 @@ import { createNodeFixture, type NodeFixture } from '../support/node-fixture.ts'
 function begin() {
   const clock = createFakeClock();
   const hub = new Hub();
-  const fanOut = new FanOut(hub, clock, { limitOutboxBytes: 0, limitOutboxMaxBytes: 0 });
+  const fanOut = new FanOut(hub, new Turn(clock), clock, { limitOutboxBytes: 0, limitOutboxMaxBytes: 0 });
   const member = (user: string, ...rooms: string[]) => {
     const session = createSession(user);
     hub.add(session);
@@ -96,9 +97,11 @@ describe('the fan-out', () => {
     fanOut.append('big', frame(5));
     clock.advance(5.9);
     expect(got(ann)).toEqual([1, 2, 4]);
-    fanOut.flush('big');
+    // Who is to be told something else first is given it now.
+    for (const subscription of ann.subscriptions.values()) fanOut.flushTo(subscription);
     expect(got(ann)).toEqual([1, 2, 4, 5]);
     clock.advance(12);
+    expect(got(ann)).toEqual([1, 2, 4, 5]);
     expect(clock.pendingTimers()).toBe(0);
   });
 
@@ -143,156 +146,61 @@ describe('the fan-out', () => {
     expect(got(ann)).toEqual([]);
   });
 
-  it('flushed for a joiner gives the members of before what waits, and the joiner only what comes after', () => {
+  it('gives the members of before what waits, and a joiner only what comes after', () => {
     const { fanOut, hub, member, clock } = begin();
     const ann = member('ann', 'r');
     const late = createSession('late');
     hub.add(late);
     fanOut.append('r', frame(1));
-    fanOut.flush('r');
-    subscribe(hub, late, 'r');
+    subscribe(hub, late, 'r', 'full', fanOut.nextItem);
     fanOut.append('r', frame(2));
+    expect(got(ann)).toEqual([]);
     clock.flushTurn();
     expect([got(ann), got(late)]).toEqual([[1, 2], [2]]);
   });
-});
 
-describe('a room with more members than are written to in one turn', () => {
-  const SLICE = 2000;
-
-  /** As `begin`, but turns of the event loop are taken one by one. */
-  function turnByTurn(limitOutboxBytes = 0) {
-    let waiting: (() => void)[] = [];
-    const clock = { ...createFakeClock(), afterTurn: (run: () => void) => void waiting.push(run) };
-    const hub = new Hub();
-    const fanOut = new FanOut(hub, clock, { limitOutboxBytes, limitOutboxMaxBytes: 0 });
-    const members = (room: string, count: number) =>
-      Array.from({ length: count }, (_, n) => {
-        const session = createSession(`${room}-${n}`);
-        hub.add(session);
-        subscribe(hub, session, room);
-        return session;
-      });
-    const turn = () => {
-      const runs = waiting;
-      waiting = [];
-      for (const run of runs) run();
-      return runs.length;
-    };
-    return { hub, fanOut, members, turn };
-  }
-
-  /** How many members have each of these, in this order and nothing else. */
-  const having = (members: readonly FakeSession[], ...seqs: number[]) =>
-    members.filter((member) => JSON.stringify(got(member)) === JSON.stringify(seqs)).length;
-
-  it('is written in several turns, and none is left over', () => {
-    const { fanOut, members, turn } = turnByTurn();
-    const big = members('big', 2 * SLICE + 1);
-    fanOut.append('big', frame(1));
-    for (const written of [SLICE, 2 * SLICE, 2 * SLICE + 1]) {
-      expect(turn()).toBe(1);
-      expect(having(big, 1)).toBe(written);
-    }
-    expect(turn()).toBe(0);
+  it('gives a leaver what was said before it left, and writes to nobody else for that', () => {
+    const { fanOut, hub, member, clock } = begin();
+    const [ann, bob] = [member('ann', 'r'), member('bob', 'r')];
+    fanOut.append('r', frame(1));
+    for (const subscription of ann.subscriptions.values()) fanOut.flushTo(subscription);
+    hub.leave(ann, 'r');
+    expect([got(ann), got(bob)]).toEqual([[1], []]);
+    fanOut.append('r', frame(2));
+    clock.flushTurn();
+    expect([got(ann), got(bob)]).toEqual([[1], [1, 2]]);
   });
 
-  it('of exactly that many members is written in one', () => {
-    const { fanOut, members, turn } = turnByTurn();
-    const big = members('big', SLICE);
-    fanOut.append('big', frame(1));
-    turn();
-    expect(having(big, 1)).toBe(SLICE);
-    expect(turn()).toBe(0);
-  });
-
-  it('keeps the order for everybody when more comes meanwhile', () => {
-    const { fanOut, members, turn } = turnByTurn();
-    const big = members('big', 2 * SLICE + 500);
-    let seq = 0;
-    for (let n = 0; n < 5; n += 1) {
-      fanOut.append('big', frame(++seq), { audience: () => true });
-      fanOut.append('big', frame(++seq));
-      turn();
-      // Whatever a member has begins with the first frame and has no hole.
-      for (const member of big) expect(got(member)).toEqual(got(member).map((_, at) => at + 1));
-    }
-    while (turn() > 0);
-    expect(having(big, ...Array.from({ length: seq }, (_, at) => at + 1))).toBe(big.length);
-  });
-
-  it('does not hold up small rooms, whose frames are written in the turn in which they come', () => {
-    const { fanOut, members, turn } = turnByTurn();
-    const big = members('big', 3 * SLICE);
-    const [small] = members('small', 1);
-    fanOut.append('big', frame(1));
-    for (let n = 1; n <= 3; n += 1) {
-      fanOut.append('small', frame(n));
-      turn();
-      expect(small && got(small)).toHaveLength(n);
-      expect(having(big, 1)).toBe(n * SLICE);
-    }
-  });
-
-  it('is finished at once by a flush, with all that came meanwhile, and goes on in no later turn', () => {
-    const { fanOut, members, turn } = turnByTurn();
-    const big = members('big', 3 * SLICE);
-    fanOut.append('big', frame(1));
-    turn();
-    fanOut.append('big', frame(2));
-    fanOut.flush('big');
-    expect(having(big, 1, 2)).toBe(big.length);
-    while (turn() > 0);
-    expect(having(big, 1, 2)).toBe(big.length);
-    fanOut.append('big', frame(3));
-    turn();
-    fanOut.append('big', frame(4));
-    fanOut.flushAll();
-    expect(having(big, 1, 2, 3, 4)).toBe(big.length);
-  });
-
-  it('gives nothing more to who left in between, and a joiner or who joined anew nothing of the old round', () => {
-    const { fanOut, hub, members, turn } = turnByTurn();
-    const big = members('big', 2 * SLICE);
-    const [left, again, closed] = big.slice(-3);
-    if (!left || !again || !closed) throw new Error('no members');
-    fanOut.append('big', frame(1));
-    turn();
-    hub.leave(left, 'big');
-    // As `join` does, but for its flush: the round must be right by itself.
-    subscribe(hub, again, 'big');
-    hub.remove(closed);
-    const [late] = members('big', 1);
-    while (turn() > 0);
-    expect([left, again, closed].map(got)).toEqual([[], [], []]);
-    expect(late && got(late)).toEqual([]);
-    expect(having(big, 1)).toBe(big.length - 3);
-    fanOut.append('big', frame(2));
-    while (turn() > 0);
-    expect([left, again, closed].map(got)).toEqual([[], [2], []]);
-  });
-
-  it('tells who is full in a later slice where that member stands: before the whole round', () => {
-    const { fanOut, members, turn } = turnByTurn(1000);
-    const told: unknown[] = [];
-    fanOut.keepSlow({
-      fellBehind: ({ session }, before) => told.push([session.user, before]),
-      missedPresence: ({ session }) => told.push([session.user, 'presence']),
+  it('hands all members of a room the same bytes, not a copy each', () => {
+    const { fanOut, member, clock } = begin();
+    const written = ['ann', 'bob', 'cid'].map((user) => {
+      const { connection } = member(user, 'r');
+      const buffers: Buffer[] = [];
+      const { write } = connection;
+      connection.write = (frames) => {
+        buffers.push(frames);
+        write.call(connection, frames);
+      };
+      return buffers;
     });
-    const big = members('big', SLICE + 2);
-    fanOut.append('big', frame(1), { presence: true, audience: () => true });
-    fanOut.append('big', frame(2), { before: { epoch: 'e', seq: 1 } });
-    fanOut.append('big', frame(3), { before: { epoch: 'e', seq: 2 } });
-    turn();
-    const last = big[big.length - 1];
-    if (last) last.connection.queuedBytes = 1001;
-    while (turn() > 0);
-    expect(last && got(last)).toEqual([]);
-    expect(told).toEqual([
-      [last?.user, 'presence'],
-      [last?.user, { epoch: 'e', seq: 1 }],
-    ]);
-    expect(having(big, 1, 2, 3)).toBe(big.length - 1);
+    const [first = [], ...others] = written;
+    fanOut.append('r', frame(1));
+    clock.flushTurn();
+    fanOut.append('r', frame(2));
+    fanOut.append('r', frame(3));
+    clock.flushTurn();
+    const meant = { audience: () => true };
+    fanOut.append('r', frame(4), meant);
+    fanOut.append('r', frame(5), { audience: () => false });
+    fanOut.append('r', frame(6), meant);
+    clock.flushTurn();
+    expect(first).toHaveLength(3);
+    for (const buffers of others) {
+      expect(buffers).toHaveLength(3);
+      buffers.forEach((buffer, at) => {
+        expect(buffer).toBe(first[at]);
+      });
+    }
   });
 });
 
@@ -323,7 +231,10 @@ describe('over a whole node', () => {
   it('writes no more at once than a connection may hold: after an outage members catch up in chunks', () => {
     const clock = createFakeClock();
     const hub = new Hub();
-    const fanOut = new FanOut(hub, clock, { limitOutboxBytes: 100, limitOutboxMaxBytes: 1000 });
+    const fanOut = new FanOut(hub, new Turn(clock), clock, {
+      limitOutboxBytes: 100,
+      limitOutboxMaxBytes: 1000,
+    });
     const behind: string[] = [];
     fanOut.keepSlow({
       fellBehind: ({ session }, before) => behind.push(`${session.user} ${before.seq}`),

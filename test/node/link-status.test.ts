@@ -28,11 +28,12 @@ function told(client: Client): unknown[] {
 
 describe('while Redis is away', () => {
   it('every connection is told down once, stays open, and is refused at once', async () => {
-    const { hello, store, advance } = begin();
+    const { hello, store, settle, advance } = begin();
     const ann = await hello('ann');
     await ann.join('r');
     store.goDown();
     store.goDown();
+    await settle();
     expect(told(ann)).toEqual(['down']);
     expect(await ann.publish('r', 1)).toMatchObject({ code: 'unavailable', retryable: true });
     expect(await ann.join('s')).toMatchObject({ code: 'unavailable' });
@@ -119,10 +120,11 @@ describe('when Redis is back', () => {
   });
 
   it('up reaches who came while it was away', async () => {
-    const { hello, store } = begin();
+    const { hello, store, settle } = begin();
     store.goDown();
     const ann = await hello('ann');
     store.comeUp();
+    await settle();
     expect(told(ann)).toEqual(['down', 'up']);
   });
 

@@ -2,11 +2,15 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { ReadResult } from '../../src/broker/broker.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { Entry } from '../../src/core/entry.ts';
+import { textFrame } from '../../src/core/frame.ts';
 import { Hub } from '../../src/core/hub.ts';
 import { FanOut } from '../../src/node/fan-out.ts';
+import { largestOver, OutboxTotal } from '../../src/node/outbox-total.ts';
 import { PresenceRelay } from '../../src/node/presence-relay.ts';
 import { Relay } from '../../src/node/relay.ts';
 import { SlowConsumers } from '../../src/node/slow-consumers.ts';
+import { Turn } from '../../src/node/turn.ts';
+import { messageFrame, signalFrame } from '../../src/protocol/encode.ts';
 import type { Position } from '../../src/protocol/position.ts';
 import { createFakeStore } from '../support/fake-broker.ts';
 import { createFakeClock, createSeededRandom } from '../support/fake-clock.ts';
@@ -622,21 +626,145 @@ describe('the keeper', () => {
   });
 });
 
+describe('what slow consumers cost the others', () => {
+  it('is no long turn, however many drain at the same time, and one chunk for all of them', async () => {
+    const { member, publish, clock, slow, spend } = rig({ limitOutboxBytes: OUTBOX });
+    await clock.advanceAsync(10);
+    const written = new Map<Buffer, number>();
+    const members = Array.from({ length: 1000 }, () => member());
+    const healthy = member();
+    for (const { connection } of members) connection.stuck = true;
+    await publish(40);
+    expect(slow.size).toBe(1000);
+    for (const { connection } of members) {
+      const { write } = connection;
+      connection.write = (frames) => {
+        // As copying two kilobytes into the kernel does, and more.
+        spend.ms(0.02);
+        written.set(frames, (written.get(frames) ?? 0) + 1);
+        write.call(connection, frames);
+      };
+    }
+    for (const { connection } of members) connection.drain();
+    await publish(1);
+    expect(spend.longestTurnMs()).toBeLessThan(9);
+    // The member that was never slow did not wait for a thousand others.
+    expect(healthy.connection.seqs('r')).toEqual(upTo(41));
+    await clock.advanceAsync(1000);
+    for (const { connection } of members) expect(connection.seqs('r')).toEqual(upTo(41));
+    expect(slow.size).toBe(0);
+    expect(spend.longestTurnMs()).toBeLessThan(9);
+    // Who drained in the same turn at the same place was given the same bytes: some 20 chunks a member, few copies.
+    const writes = [...written.values()].reduce((sum, count) => sum + count, 0);
+    expect(written.size).toBeLessThan(writes / 5);
+  });
+
+  it('is nothing where a catch-up fails by a defect: it is logged, and its connection is told to come back', async () => {
+    const { member, publish, clock, slow, logger } = rig();
+    await clock.advanceAsync(10);
+    const [faulty, sound] = [member(), member()];
+    for (const { connection } of [faulty, sound]) connection.stuck = true;
+    await publish(FILLING);
+    const { write } = faulty.connection;
+    faulty.connection.write = () => {
+      throw new Error('a defect');
+    };
+    for (const { connection } of [faulty, sound]) connection.drain();
+    await clock.advanceAsync(0);
+    faulty.connection.write = write;
+    expect(logger.saying('by a bug of ours')).toHaveLength(1);
+    expect(faulty.connection.closedWith).toMatchObject({ code: 1011 });
+    expect(sound.connection.seqs('r')).toEqual(upTo(FILLING));
+    expect(slow.size).toBe(0);
+  });
+
+  it('is not the signals of who is not slow, where a turn brings more than a connection takes at once', async () => {
+    const { member, clock, hub, append } = rig({ limitOutboxMaxBytes: 4000 });
+    const { connection } = member();
+    for (let seq = 1; seq <= 20; seq += 1) append(seq);
+    append('signal');
+    await clock.advanceAsync(1000);
+    expect(hub.members('r').size).toBe(1);
+    expect(connection.of('signal')).toHaveLength(1);
+  });
+});
+
+describe('all that waits on a node', () => {
+  const held = (bytes: number, ...buffers: Buffer[]) => {
+    const session = createSession('user');
+    session.connection.stuck = true;
+    for (const buffer of buffers) session.connection.write(buffer);
+    session.connection.queuedBytes += bytes;
+    return session;
+  };
+  const shared = textFrame(JSON.stringify({ type: 'status', redis: 'up', pad: 'x'.repeat(1000) }));
+
+  it('is counted as what is in memory: a message that waits for many is one', () => {
+    const all = Array.from({ length: 10 }, () => held(0, shared, shared));
+    expect(largestOver(2000, all)).toEqual([]);
+    const own = held(3000, shared);
+    expect(largestOver(2000, [...all, own])).toEqual([own]);
+    expect(largestOver(0, [...all, own])).toEqual([]);
+  });
+
+  it('is looked at as soon as a good part of the cap came to wait, not only once a second', async () => {
+    const clock = createFakeClock();
+    const turn = new Turn(clock);
+    const own = held(3000);
+    const closed: unknown[] = [];
+    const total = new OutboxTotal(2000, turn, () => [own]);
+    total.closeWith((session) => closed.push(session));
+    total.grew(250);
+    clock.flushTurn();
+    expect(closed).toEqual([]);
+    total.grew(1);
+    // Not in the middle of the write that brought it about.
+    expect(closed).toEqual([]);
+    clock.flushTurn();
+    expect(closed).toEqual([own]);
+  });
+});
+
 /** The keeper with what it needs and nothing else, so that what it holds can be counted. */
 function rig(settings: FixtureOptions['settings'] = {}) {
   const { config } = loadConfig({ env: {}, hostname: 'node-1' });
   const all = { ...config, limitOutboxBytes: OUTBOX, ...settings };
-  const clock = createFakeClock();
+  const still = createFakeClock();
+  let spentMs = 0;
+  let longestMs = 0;
+  const clock = {
+    ...still,
+    now: () => still.now() + spentMs,
+    afterTurn: (run: () => void) =>
+      still.afterTurn(() => {
+        const before = spentMs;
+        run();
+        longestMs = Math.max(longestMs, spentMs - before);
+      }),
+  };
+  const spend = { ms: (ms: number) => void (spentMs += ms), longestTurnMs: () => longestMs };
   const store = createFakeStore({ clock, random: createSeededRandom(1), settings: all });
   const logger = createRecordingLogger();
   const hub = new Hub();
-  const fanOut = new FanOut(hub, clock, all);
+  const turn = new Turn(clock);
+  const outbox = new OutboxTotal(all.limitOutboxTotalBytes, turn, () => hub.sessions());
+  const fanOut = new FanOut(hub, turn, clock, all);
   const presence = new PresenceRelay(hub, fanOut, store.presence, clock, logger, all);
   const relay = new Relay(store.broker, hub, fanOut, clock, logger, all, {
     live: () => undefined,
     presenceVersion: () => undefined,
   });
-  const slow = new SlowConsumers(store.broker, relay, presence, fanOut, clock, logger, all);
+  const slow = new SlowConsumers({
+    broker: store.broker,
+    relay,
+    presence,
+    fanOut,
+    outbox,
+    turn,
+    clock,
+    logger,
+    settings: all,
+  });
   const ignore = () => undefined;
   store.broker.start({
     message: (room, epoch, entry) => relay.message(room, epoch, entry),
@@ -674,7 +802,17 @@ function rig(settings: FixtureOptions['settings'] = {}) {
       await clock.advanceAsync(0);
     }
   };
-  return { clock, store, hub, slow, member, publish, sweep: () => slow.sweep(hub.sessions()) };
+  /** A message or a signal straight to the fan-out. */
+  const append = (what: number | 'signal') => {
+    const from = '"from":{"user":"u","connection":"c"}';
+    const body = Buffer.from(`${from},"data":"${TEXT}"}`);
+    if (what === 'signal') fanOut.append('r', textFrame(signalFrame('r', body)), { audience: () => true });
+    else {
+      const frame = textFrame(messageFrame('r', { seq: what, ts: 1, body }));
+      fanOut.append('r', frame, { before: { epoch: 'e', seq: what - 1 } });
+    }
+  };
+  return { clock, store, hub, slow, member, publish, append, spend, logger, sweep: () => slow.sweep() };
 }
 
 /** A store whose second term began at `start`; nothing was lost across it. */

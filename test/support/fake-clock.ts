@@ -113,8 +113,13 @@ export function createFakeClock(options: FakeClockOptions = {}): FakeClock {
     },
     async advanceAsync(ms) {
       for (const _ of steps(ms)) {
-        for (let round = 0; round < MICROTASK_ROUNDS; round += 1) await Promise.resolve();
-        flushTurn();
+        // What settled may ask for a turn, and what runs in it for more to settle.
+        for (let turns = 0; ; turns += 1) {
+          if (turns > STEPS_MAX) throw new Error('fake clock: turns without an end');
+          for (let round = 0; round < MICROTASK_ROUNDS; round += 1) await Promise.resolve();
+          if (turn.length === 0) break;
+          flushTurn();
+        }
       }
     },
     flushTurn,

@@ -40,7 +40,9 @@ export class FakeConnection implements Connection {
   progress = 0;
   /** While set, what is sent stays in the queue, as with a peer that does not read. */
   stuck = false;
+  heldBytes = 0;
   #corkedWrites: number | undefined;
+  #backlog: Buffer[] = [];
   #waiting: (() => void)[] = [];
   readonly #positions = new Map<string, Known>();
 
@@ -53,18 +55,38 @@ export class FakeConnection implements Connection {
     if (this.#corkedWrites === undefined) this.writes += 1;
     else this.#corkedWrites += 1;
     this.#queue(frames.length);
+    if (this.stuck) this.#backlog.push(frames);
     for (const text of readFrames(frames)) this.#received(text);
   }
 
-  cork(): void {
-    if (this.#corkedWrites !== undefined) this.violations.push('corked twice');
+  offer(frames: Buffer, queuedMax: number, heldMax: number): boolean {
+    // As a socket: who is gone takes everything and keeps nothing.
+    if (this.closedWith) return true;
+    if (this.queuedBytes - this.heldBytes > queuedMax || this.heldBytes + frames.length > heldMax)
+      return false;
+    this.write(frames);
+    return true;
+  }
+
+  backlog(): readonly Buffer[] {
+    return this.queuedBytes > 0 ? this.#backlog : [];
+  }
+
+  cork(): boolean {
+    if (this.#corkedWrites !== undefined) return false;
     this.#corkedWrites = 0;
+    return true;
   }
 
   uncork(): void {
     if (this.#corkedWrites === undefined) this.violations.push('uncorked without a cork');
     else if (this.#corkedWrites > 0) this.writes += 1;
     this.#corkedWrites = undefined;
+    if (!this.stuck) {
+      this.queuedBytes -= this.heldBytes;
+      this.progress += this.heldBytes;
+    }
+    this.heldBytes = 0;
   }
 
   onDrained(then: () => void): void {
@@ -131,7 +153,8 @@ export class FakeConnection implements Connection {
   }
 
   #queue(bytes: number): void {
-    if (this.stuck) this.queuedBytes += bytes;
+    if (this.#corkedWrites !== undefined) this.heldBytes += bytes;
+    if (this.stuck || this.#corkedWrites !== undefined) this.queuedBytes += bytes;
     else this.progress += bytes;
   }
 
@@ -200,11 +223,14 @@ export function subscribe(
   session: Session,
   room: string,
   presence: PresenceMode = 'full',
+  nextItem = 0,
 ): Subscription {
   const subscription: Subscription = {
     session,
     room,
     presence,
+    nextItem,
+    connection: session.connection,
     presenceFrom: 0,
     behind: undefined,
     missedPresence: false,

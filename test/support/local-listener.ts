@@ -6,6 +6,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { Connection } from '../../src/core/connection.ts';
 import { systemClock, systemRandom } from '../../src/ops/system-clock.ts';
+import { Turn } from '../../src/node/turn.ts';
 import { createHttp, type Http } from '../../src/transport/http/http-server.ts';
 import {
   WsListener,
@@ -32,6 +33,7 @@ export interface LocalListener {
 }
 
 const SETTINGS: WsListenerSettings = {
+  writeDirect: 'auto',
   closeTimeoutMs: 300,
   pingIntervalMs: 25_000,
   connectionAgeMaxS: 0,
@@ -53,10 +55,13 @@ export async function listen(options: LocalListenerOptions = {}): Promise<LocalL
   };
   const http = createHttp({ clock: systemClock, logger, settings });
   const { opened = kept, addressOf } = options;
+  const turn = new Turn(systemClock);
   const sockets = new WsListener({
     clock: systemClock,
     random: systemRandom,
     logger,
+    turn,
+    outbox: { grew: () => undefined },
     opened,
     settings,
     ...(addressOf && { addressOf }),
