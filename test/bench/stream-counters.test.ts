@@ -24,8 +24,14 @@ function count(wire: Wire, frames: readonly string[]) {
 
 describe('the NATS counter', () => {
   it('counts messages across frames and skips payloads that look like the protocol', () => {
-    const frames = ['INFO {}\r\nMSG room 1 9\r\nMSG a 1 1', '\r\nMSG room 1 2\r\nhi\r\nPING\r\n', 'PONG\r\n'];
-    expect(count(nats.wire, frames)).toEqual({ messages: 2, heard: ['INFO {}', 'PING', 'PONG'] });
+    const frames = [
+      'INFO {}\r\nMSG room 1 9\r\nMSG a 1 1',
+      '\r\nMSG room 1 2\r\nhi\r\nPING\r\n',
+      'PONG\r\n',
+      'MSG room 1 123\r\n',
+    ];
+    frames.push(`${'MSG room 1 1\r\n'.repeat(8)}...........\r\nPING\r\n`);
+    expect(count(nats.wire, frames)).toEqual({ messages: 3, heard: ['INFO {}', 'PING', 'PONG', 'PING'] });
   });
 });
 
