@@ -1,5 +1,5 @@
 /** One room with thousands of members at a rate people talk at: every message is a storm of writes. */
-import { RATE_COLUMNS } from './columns.ts';
+import { RATE_COLUMNS, STALL_COLUMN } from './columns.ts';
 import { measureRate } from './rate.ts';
 import type { Measured, Scenario, ScenarioSettings } from './scenario.ts';
 import { type Session, withPeer } from './session.ts';
@@ -23,7 +23,7 @@ async function* steps(
   for (const perSecond of RATES) {
     const figures = await measureRate(session, {
       perSecond,
-      seconds: quick ? 2 : 8,
+      seconds: quick ? 2 : 20,
       warmupSeconds: quick ? 1 : 3,
       payloadBytes: PAYLOAD_BYTES,
     });
@@ -40,6 +40,7 @@ export const wide: Scenario = {
     { key: 'members', title: 'members', digits: 0 },
     { key: 'perSecond', title: 'msg/s', digits: 0 },
     ...RATE_COLUMNS,
+    STALL_COLUMN,
   ],
   charts: [
     {
@@ -55,6 +56,7 @@ export const wide: Scenario = {
       y: { key: 'p99Ms', title: 'p99, ms', scale: 'log' },
     },
   ],
+  secondsPerPeer: 70,
   suits: () => true,
   async *measure(peer, settings) {
     for (const members of settings.quick ? QUICK_SIZES : SIZES) {
