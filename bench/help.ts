@@ -7,7 +7,7 @@ const list = (entries: readonly (readonly [string, string])[]) =>
   entries.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`).join('\n');
 
 export const HELP = `usage: npm run bench -- <scenario> [--peer a,b] [--runs n] [--quick] [--force]
-       npm run bench -- all [--runs n]
+       npm run bench -- all [--runs n] [--again]
        npm run bench -- report
 
 Scenarios:

@@ -48,7 +48,7 @@ export async function runScenario(
   if (!quick) {
     const seconds = estimateSeconds(scenario.secondsPerPeer, peers.length, runs);
     progress.say(
-      `${scenario.name}, ${peers.length} peers, ${runs} runs: ${estimateText(seconds, new Date())}`,
+      `${scenario.name}, ${peers.length} × ${runs} measurements: ${estimateText(seconds, new Date())}`,
     );
     // Before anything else: a machine that stays busy is found out now and not between two peers.
     await waitUntilQuiet({ force: options.force, say: (text) => progress.say(text) });

@@ -4,9 +4,9 @@ import { centrifugo } from '../../bench/peers/centrifugo.ts';
 import { nats } from '../../bench/peers/nats.ts';
 import type { Wire } from '../../bench/generator/wire.ts';
 
-/** Feeds `frames` byte by byte and in whole, expects the same of both. */
+/** Feeds `frames` byte by byte, in small pieces and in whole, expects the same of all. */
 function count(wire: Wire, frames: readonly string[]) {
-  const results = [1, 1_000_000].map((size) => {
+  const results = [1, 10, 17, 1_000_000].map((size) => {
     const heard: string[] = [];
     const counter = wire.counter?.((line) => heard.push(line));
     for (const frame of frames) {
@@ -18,7 +18,7 @@ function count(wire: Wire, frames: readonly string[]) {
     }
     return { messages: counter?.messages, heard };
   });
-  expect(results[0]).toEqual(results[1]);
+  for (const other of results) expect(other).toEqual(results[0]);
   return results[0];
 }
 
