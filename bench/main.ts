@@ -3,13 +3,16 @@ import { parseArgs } from 'node:util';
 import { measureCeiling } from './generator/ceiling.ts';
 import { ceilingText } from './generator/ceiling-text.ts';
 import { HELP } from './help.ts';
+import { pinThisProcess } from './machine/pinning.ts';
+import { BusyError } from './machine/quiet.ts';
 import { PEERS, peerNamed } from './peers/registry.ts';
 import { Progress } from './report/progress.ts';
 import { saveReport } from './report/store.ts';
 import { textTable } from './report/table.ts';
 import { writePage } from './report/write-page.ts';
+import { runAll } from './run-all.ts';
 import { runScenario } from './run-scenario.ts';
-import { PLAIN, SCENARIOS } from './scenarios/registry.ts';
+import { SCENARIOS } from './scenarios/registry.ts';
 
 class UsageError extends Error {}
 
@@ -31,24 +34,29 @@ async function main(argv: readonly string[]): Promise<number> {
     progress.say(`written to ${await writePage()}`);
     return 0;
   }
-  const plain = PLAIN[name];
-  if (plain) {
-    await plain();
-    return 0;
+  const { runs, quick, force } = readOptions(values);
+  const command = `npm run bench -- ${argv.join(' ')}`;
+  if (name === 'all') {
+    if (values.peer !== undefined) throw new UsageError('all is for all peers: its results are the report');
+    const again = values.again === true;
+    return (await runAll({ runs, quick, force, command, again }, progress)) ? 0 : 1;
   }
   const scenario = SCENARIOS.find((candidate) => candidate.name === name);
   if (!scenario) throw new UsageError(`there is no scenario called ${name}`);
+  const peers = values.peer === undefined ? PEERS : values.peer.split(',').map(namedPeer);
+  const only = values.peer === undefined ? {} : { only: peers.map((peer) => peer.name) };
+  const report = await runScenario(scenario, peers, { runs, quick, force, command, ...only }, progress);
+  console.log(textTable(report.rows, report.columns));
+  progress.say(`written to ${await saveReport(report)}`);
+  return report.peers.some((peer) => peer.failures.length > 0) || report.rows.length === 0 ? 1 : 0;
+}
+
+function readOptions(values: ReturnType<typeof readArguments>['values']) {
   const quick = values.quick === true;
   const runs = values.runs === undefined ? (quick ? 1 : 3) : Number(values.runs);
   if (!Number.isInteger(runs) || runs < 1 || runs > 100)
     throw new UsageError('--runs takes a number from 1 to 100');
-  const peers = values.peer === undefined ? PEERS : values.peer.split(',').map(namedPeer);
-  const command = `npm run bench -- ${argv.join(' ')}`;
-  const only = values.peer === undefined ? {} : { only: peers.map((peer) => peer.name) };
-  const report = await runScenario(scenario, peers, { runs, quick, command, ...only }, progress);
-  console.log(textTable(report.rows, report.columns));
-  progress.say(`written to ${await saveReport(report)}`);
-  return report.peers.some((peer) => peer.failures.length > 0) || report.rows.length === 0 ? 1 : 0;
+  return { quick, runs, force: values.force === true };
 }
 
 function readArguments(argv: readonly string[]) {
@@ -60,6 +68,8 @@ function readArguments(argv: readonly string[]) {
         peer: { type: 'string' },
         runs: { type: 'string' },
         quick: { type: 'boolean' },
+        force: { type: 'boolean' },
+        again: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -78,6 +88,7 @@ function namedPeer(name: string) {
 
 process.on('SIGINT', () => process.exit(130));
 process.on('SIGTERM', () => process.exit(143));
+pinThisProcess();
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
@@ -85,7 +96,7 @@ try {
     console.error(`bench: ${error.message}\n\n${HELP}`);
     process.exitCode = 2;
   } else {
-    console.error(error);
+    console.error(error instanceof BusyError ? `bench: ${error.message}` : error);
     process.exitCode = 1;
   }
 }

@@ -88,6 +88,14 @@ export class Connection {
     return true;
   }
 
+  /** Leaves a room and stays connected. False where the peer has no such word. */
+  leave(room: string): boolean {
+    const frame = this.#wire.leave?.(room);
+    if (frame === undefined) return false;
+    this.#send(frame);
+    return true;
+  }
+
   /** Between the two, everything sent leaves in one write. */
   cork(): void {
     this.#socket.cork();

@@ -7,6 +7,7 @@ import { Connection, type Endpoint } from './connection.ts';
 import { addFaults, DeliveryCheck, type DeliveryFaults, noFaults } from './delivery-check.ts';
 import { newTimes, packTimes, record, type Times } from './histogram.ts';
 import { nowUs, payloadOf } from './marker.ts';
+import { Napper } from './nap.ts';
 import type {
   Connected,
   ConnectionPlan,
@@ -39,6 +40,8 @@ export class LoadWorker implements Orders {
   #samples: Sample[] = [];
   #paused: Sample[] = [];
   #numbers = new Map<number, number>();
+  readonly #napper = new Napper();
+  #isDrain = false;
   #phaseUs = 0;
   #times: Times = newTimes();
   /** Totals at the beginning of the phase. */
@@ -53,6 +56,9 @@ export class LoadWorker implements Orders {
 
   async connect(order: ConnectOrder): Promise<Connected> {
     const wire = this.#wireOf(order.peer);
+    // How long joining takes is measured in every worker.
+    this.#napper.stop();
+    this.#isDrain = order.isDrain;
     const times = newTimes();
     const failures: string[] = [];
     const fromUs = nowUs();
@@ -77,6 +83,7 @@ export class LoadWorker implements Orders {
   }
 
   async phase(): Promise<void> {
+    if (this.#isDrain && this.#connections.length > 0) this.#napper.start();
     this.#phaseUs = nowUs();
     this.#times = newTimes();
     this.#before = this.#totals();
@@ -89,21 +96,19 @@ export class LoadWorker implements Orders {
     const counts = order.streams.map(() => 0);
     const total = Math.round(order.perSecond * order.seconds);
     let refused = 0;
-    const one = (n: number): void => {
+    const one = (n: number, atUs: number): void => {
       const index = n % order.streams.length;
       const { stream, connection, room } = order.streams[index] as (typeof order.streams)[number];
       const number = (this.#numbers.get(stream) ?? 0) + 1;
       const publisher = this.#connections[connection];
-      if (publisher?.publish(room, payloadOf(stream, number, nowUs(), order.payloadBytes)) !== true) {
+      if (publisher?.publish(room, payloadOf(stream, number, atUs, order.payloadBytes)) !== true) {
         refused += 1;
         return;
       }
       this.#numbers.set(stream, number);
       counts[index] = (counts[index] as number) + 1;
     };
-    const paced = await pace(order.perSecond, total, (from, count) => {
-      for (let n = from; n < from + count; n += 1) one(n);
-    });
+    const paced = await pace(order.perSecond, total, one);
     return { counts, refused, ...paced };
   }
 
@@ -164,6 +169,8 @@ export class LoadWorker implements Orders {
   }
 
   async disconnect(): Promise<void> {
+    this.#napper.stop();
+    this.#isDrain = false;
     for (const connection of this.#connections) connection.destroy();
     this.#connections = [];
     this.#samples = [];

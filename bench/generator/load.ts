@@ -1,7 +1,8 @@
 /**
- * The load of one measurement: workers for the readers and one for the
- * publishers, so that a busy reader never delays a publish. Publishers are
- * members like all others; every member's deliveries are counted.
+ * The load of one measurement. One worker publishes, so that a busy reader
+ * never delays a publish; one is the witness, with the connections that are read
+ * closely and timed; the others drain the rest. Publishers are members like all
+ * others; every member's deliveries are counted.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { addFaults, noFaults } from './delivery-check.ts';
@@ -13,6 +14,10 @@ import { WorkerProcess } from './worker-process.ts';
 /** Every frame of one connection in this many is read and checked. */
 const SAMPLE_EVERY = 50;
 const POLL_MS = 50;
+/** Places of the workers. */
+const PUBLISHER = 0;
+const WITNESS = 1;
+const FIRST_DRAIN = 2;
 
 export interface RoomsPlan {
   readonly rooms: number;
@@ -40,8 +45,9 @@ export interface ConnectReport {
 }
 
 export class Load {
-  readonly #readers: readonly WorkerProcess[];
   readonly #publisher: WorkerProcess;
+  readonly #witness: WorkerProcess;
+  readonly #drains: readonly WorkerProcess[];
   readonly #all: readonly WorkerProcess[];
   #streams: StreamPlan[] = [];
   #membersOf: number[] = [];
@@ -50,11 +56,12 @@ export class Load {
   /** Newest number of each stream. */
   readonly last: Record<number, number> = {};
 
-  /** One reader per generator core. */
+  /** One drain per generator core. */
   constructor(cores: readonly number[]) {
-    this.#readers = Array.from({ length: Math.max(1, cores.length) }, () => new WorkerProcess(cores));
     this.#publisher = new WorkerProcess(cores);
-    this.#all = [this.#publisher, ...this.#readers];
+    this.#witness = new WorkerProcess(cores);
+    this.#drains = Array.from({ length: Math.max(1, cores.length) }, () => new WorkerProcess(cores));
+    this.#all = [this.#publisher, this.#witness, ...this.#drains];
     this.#opened = this.#all.map(() => 0);
   }
 
@@ -74,13 +81,16 @@ export class Load {
     let opened = 0;
     for (let room = firstRoom; room < firstRoom + rooms; room += 1) {
       for (let n = 0; n < members; n += 1) {
-        const worker = n < publishers ? 0 : 1 + (opened % this.#readers.length);
+        // Not the publishers: whoever writes is a poor witness of how late it reads.
+        const sampled = n >= publishers && opened % sampleEvery === 0;
+        const worker =
+          n < publishers ? PUBLISHER : sampled ? WITNESS : FIRST_DRAIN + (opened % this.#drains.length);
         const plan = plans[worker] as ConnectionPlan[];
         if (n < publishers) {
           if (this.#streams.length === STREAMS_MAX) throw new Error(`more than ${STREAMS_MAX} publishers`);
           this.#streams.push({
             stream: this.#streams.length,
-            connection: (this.#opened[0] ?? 0) + plan.length,
+            connection: (this.#opened[PUBLISHER] ?? 0) + plan.length,
             room: `room-${room}`,
           });
           this.#membersOf.push(members);
@@ -89,8 +99,7 @@ export class Load {
           endpoint: endpointOf(n),
           user: `user-${room}-${n}`,
           rooms: [`room-${room}`],
-          // Not the publishers: whoever writes is a poor witness of how late it reads.
-          sampled: n >= publishers && opened % sampleEvery === 0,
+          sampled,
         });
         if (n >= publishers) opened += 1;
       }
@@ -105,8 +114,9 @@ export class Load {
           peer,
           endpoints,
           plans: plans[n] as ConnectionPlan[],
-          concurrency: Math.max(1, Math.ceil(concurrency / this.#all.length)),
+          concurrency: Math.max(1, Math.ceil((concurrency * (plans[n]?.length ?? 0)) / (rooms * members))),
           timeoutMs,
+          isDrain: n >= FIRST_DRAIN,
           firstNumber: 1,
         }),
       ),
@@ -193,19 +203,18 @@ export class Load {
     };
   }
 
-  /** `count` sampled members stop reading, as evenly over the workers as they are there. */
+  /** `count` sampled members stop reading. */
   async pause(count: number): Promise<void> {
-    const share = Math.ceil(count / this.#readers.length);
-    await Promise.all(this.#readers.map((worker) => worker.ask('pause', share)));
+    await this.#witness.ask('pause', count);
   }
 
   async resume(): Promise<void> {
-    await Promise.all(this.#readers.map((worker) => worker.ask('resume')));
+    await this.#witness.ask('resume');
   }
 
   /** How those who had stopped reading ended. */
-  async slow(): Promise<SlowEnd[]> {
-    return (await Promise.all(this.#readers.map((worker) => worker.ask('slow', this.last)))).flat();
+  async slow(): Promise<readonly SlowEnd[]> {
+    return this.#witness.ask('slow', this.last);
   }
 
   stop(): void {

@@ -18,6 +18,8 @@ export interface ConnectOrder {
   /** Connections that may be opening at a time. */
   readonly concurrency: number;
   readonly timeoutMs: number;
+  /** Nothing is timed here: once a phase began, connections may be read some milliseconds late. */
+  readonly isDrain: boolean;
   /** Streams begin with number 1 for connections that are there before anything is published. */
   readonly firstNumber?: number;
 }
@@ -55,7 +57,7 @@ export interface Published {
   readonly refused: number;
   readonly fromUs: number;
   readonly toUs: number;
-  /** How late the pacer was, p99 in microseconds: the generator's own lag. */
+  /** How late messages were sent, p99 in microseconds: the generator's own lag, part of every latency. */
   readonly lagP99Us: number;
 }
 

@@ -45,6 +45,8 @@ export interface Wire {
   /** Joined by the upgrade itself: there is nothing to wait for. */
   readonly joinsByUpgrade?: boolean;
   hear(text: string, member: Member): Heard;
+  /** One frame that leaves a room, where the protocol has one; elsewhere members go by closing. */
+  leave?(room: string): string;
   /** One frame that publishes `payload` (ASCII, safe inside a JSON string) in a room. */
   publish(room: string, payload: string): string;
 }

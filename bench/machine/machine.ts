@@ -12,7 +12,7 @@ export interface Machine {
   readonly redis: string;
   /** Which cores ran what. */
   readonly pinning: string;
-  /** Of the last minute before the run: what else the machine was busy with. */
+  /** Of the last minute before the run. */
   readonly loadAverage: number;
 }
 
@@ -39,4 +39,13 @@ function redisVersion(): string {
     encoding: 'utf8',
   });
   return /v=(\S+)/.exec(stdout ?? '')?.[1] ?? 'unknown';
+}
+
+/** What is measured and what measures: results of the same commit belong together. Notes and results are no part of it. */
+const MEASURED = ['src', 'bench', ':!bench/results', ':!bench/findings'];
+
+/** The newest commit that touched it; empty where there is no repository. */
+export function measuredCommit(): string {
+  const { stdout } = spawnSync('git', ['log', '-1', '--format=%h', '--', ...MEASURED], { encoding: 'utf8' });
+  return (stdout ?? '').trim();
 }

@@ -3,10 +3,14 @@
  * first one to itself and everything that loads it, Redis included, has the
  * others; on a single core nothing can be kept apart and nothing is pinned.
  */
+import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 
 /** Sockets of one process: as many as the system lets us have. */
 const OPEN_FILES = 1_048_576;
+
+/** Taken once: a process that was pinned sees its own cores alone. */
+const CORES = availableParallelism();
 
 export interface Cores {
   readonly server: readonly number[];
@@ -14,7 +18,7 @@ export interface Cores {
   readonly redis: readonly number[];
 }
 
-export function coresOf(count: number = availableParallelism()): Cores {
+export function coresOf(count: number = CORES): Cores {
   if (process.platform !== 'linux' || count < 2) return { server: [], generator: [], redis: [] };
   const others = Array.from({ length: count - 1 }, (_, n) => n + 1);
   // With four or more, Redis does not have to share a core with the generator.
@@ -32,4 +36,11 @@ export function pinned(cores: readonly number[], command: readonly string[]): st
   const affinity = cores.length > 0 ? ['taskset', '-c', cores.join(',')] : [];
   const raise = `ulimit -n ${OPEN_FILES} 2>/dev/null || ulimit -n $(ulimit -Hn) 2>/dev/null; exec "$@"`;
   return ['sh', '-c', raise, 'sh', ...affinity, ...command];
+}
+
+/** The bench itself polls, adds up and holds some clients: it, too, stays off the core of the server. */
+export function pinThisProcess(): void {
+  const { generator } = coresOf();
+  if (generator.length === 0) return;
+  spawnSync('taskset', ['-a', '-c', '-p', generator.join(','), String(process.pid)], { stdio: 'ignore' });
 }

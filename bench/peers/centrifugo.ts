@@ -14,7 +14,7 @@ import { freePort } from '../../test/support/redis-server.ts';
 import type { Peer } from './peer.ts';
 import { HOST, startNodes } from './start-nodes.ts';
 
-const MODULE = 'github.com/centrifugal/centrifugo/v6@latest';
+const MODULE = 'github.com/centrifugal/centrifugo/v6@v6.9.1';
 const INSTALL_MS = 900_000;
 const NEWLINE = 0x0a;
 const PUSH = '{"push"';
@@ -35,9 +35,15 @@ class PushCounter implements StreamCounter {
 
   push(chunk: Buffer, from: number, to: number, isFrameEnd: boolean): void {
     for (let at = from; at < to; ) {
-      const found = chunk.indexOf(NEWLINE, at);
-      const isWhole = found >= 0 && found < to;
-      const end = isWhole ? found : to;
+      let end = at;
+      while (end < to && chunk[end] !== NEWLINE) end += 1;
+      const isWhole = end < to;
+      if (this.#line === '' && (isWhole || isFrameEnd) && isPush(chunk, at, end)) {
+        // Nearly all lines: counted without making a string of them.
+        this.messages += 1;
+        at = end + 1;
+        continue;
+      }
       if (this.#line.length < LINE_LENGTH)
         this.#line += chunk.toString('latin1', at, Math.min(end, at + LINE_LENGTH));
       if (isWhole) this.#ends();
@@ -51,6 +57,12 @@ class PushCounter implements StreamCounter {
     else if (this.#line !== '') this.#heard(this.#line);
     this.#line = '';
   }
+}
+
+function isPush(chunk: Buffer, from: number, to: number): boolean {
+  if (to - from < PUSH.length) return false;
+  for (let n = 0; n < PUSH.length; n += 1) if (chunk[from + n] !== PUSH.charCodeAt(n)) return false;
+  return true;
 }
 
 const wire: Wire = {

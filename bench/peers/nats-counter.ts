@@ -6,6 +6,11 @@
 import type { StreamCounter } from '../generator/wire.ts';
 
 const NEWLINE = 0x0a;
+const RETURN = 0x0d;
+const SPACE = 0x20;
+const ZERO = 0x30;
+/** `MSG `, as a number. */
+const MSG = 0x4d534720;
 const LINE_BYTES_MAX = 64 * 1024;
 const LINE_END_BYTES = 2;
 
@@ -32,6 +37,13 @@ export class NatsCounter implements StreamCounter {
       }
       let end = at;
       while (end < to && chunk[end] !== NEWLINE) end += 1;
+      if (end < to && this.#line === '' && end - at > 4 && chunk.readUInt32BE(at) === MSG) {
+        // Nearly all lines: counted without making a string of them.
+        this.messages += 1;
+        this.#rest = lastNumber(chunk, end) + LINE_END_BYTES;
+        at = end + 1;
+        continue;
+      }
       this.#line += chunk.toString('latin1', at, end);
       if (end === to) {
         if (this.#line.length > LINE_BYTES_MAX) throw new Error('a line of NATS has no end');
@@ -48,4 +60,13 @@ export class NatsCounter implements StreamCounter {
       }
     }
   }
+}
+
+/** The number that ends at `end`, a carriage return behind it or not. */
+function lastNumber(chunk: Buffer, end: number): number {
+  let value = 0;
+  let at = chunk[end - 1] === RETURN ? end - 2 : end - 1;
+  for (let place = 1; chunk[at] !== SPACE; place *= 10, at -= 1)
+    value += ((chunk[at] as number) - ZERO) * place;
+  return value;
 }

@@ -22,6 +22,8 @@ export interface RunningNode {
 
 export interface RunningPeer {
   readonly nodes: readonly RunningNode[];
+  /** The longest that the event loop of a node stood still since the last call, where the server tells. */
+  worstStallMs?(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -34,7 +36,7 @@ export interface Peer {
   readonly hasRooms: boolean;
   /** More than one node. */
   readonly clusters: boolean;
-  /** Speaks roomcast's protocol, so that its rosters can be asked for. */
+  /** Is this project: its rosters can be asked for, and it answers `/ready`. */
   readonly hasPresence: boolean;
   readonly wire: Wire;
   /** Installs or builds what is missing. The reason where it cannot run here, with what would help. */

@@ -34,12 +34,13 @@ const wire: Wire = {
     if (text.startsWith('{"type":"error"')) return { error: text.slice(0, ERROR_LENGTH) };
     return NOTHING;
   },
+  leave: (room) => JSON.stringify({ type: 'leave', id: 0, room }),
   publish: (room, payload) => `{"type":"publish","room":"${room}","data":"${payload}"}`,
 };
 
-function start(options: StartOptions, redis: Record<string, string>): Promise<RunningPeer> {
+async function start(options: StartOptions, redis: Record<string, string>): Promise<RunningPeer> {
   const command = [process.execPath, MAIN, 'serve', '--port', '0', '--host', HOST];
-  return startNodes(
+  const running = await startNodes(
     options.nodes,
     async (n) => {
       const env = { ...LIMITS_OFF, ...redis, NODE_NAME: `bench${n}`, LOG_FORMAT: 'json' };
@@ -52,6 +53,18 @@ function start(options: StartOptions, redis: Record<string, string>): Promise<Ru
       return port;
     },
   );
+  return { ...running, worstStallMs: () => worstStallMs(running) };
+}
+
+/** `/health` tells the longest lag since it was asked last. */
+async function worstStallMs({ nodes }: RunningPeer): Promise<number> {
+  const stalls = nodes.map(async ({ port }) => {
+    const health = (await (await fetch(`http://${HOST}:${port}/health`)).json()) as {
+      event_loop_lag_ms: { max: number };
+    };
+    return health.event_loop_lag_ms.max;
+  });
+  return Math.max(...(await Promise.all(stalls)));
 }
 
 /** Listening comes before the first word from Redis; joins are refused until then. */
@@ -63,6 +76,10 @@ async function ready(port: number): Promise<void> {
   }
   throw new Error('roomcast was not ready within 10 s');
 }
+
+/** Members join with presence "none": no other peer tells its members who comes and goes. */
+const SETUP =
+  'rate limits off; history kept; presence kept, but not told to these members; everything else as shipped';
 
 const shared = {
   hasRooms: true,
@@ -78,7 +95,7 @@ const shared = {
 export const roomcast: Peer = {
   ...shared,
   name: 'roomcast',
-  setup: 'Redis broker; rate limits off, history and presence on, everything else as shipped',
+  setup: `Redis broker; ${SETUP}`,
   usesRedis: true,
   clusters: true,
   start: (options) => start(options, { REDIS_URL: options.redisUrl }),
@@ -87,7 +104,7 @@ export const roomcast: Peer = {
 export const roomcastEmbedded: Peer = {
   ...shared,
   name: 'roomcast-embedded',
-  setup: 'embedded broker, no Redis; rate limits off, history and presence on, everything else as shipped',
+  setup: `embedded broker, no Redis; ${SETUP}`,
   usesRedis: false,
   clusters: false,
   start: (options) => start(options, { REDIS_MODE: 'off' }),

@@ -56,7 +56,7 @@ function machineText({ processor, cores, memoryGb, system, node, redis, pinning 
 }
 
 function scenario(report: ScenarioReport, chart: PageSources['chart']): string {
-  const { peers, rows, columns, machine, ceiling } = report;
+  const { peers, rows, columns, ceiling } = report;
   const measured = peers.filter((peer) => peer.skipped === undefined);
   const skipped = peers.filter((peer) => peer.skipped !== undefined);
   const failures = peers.flatMap(({ name, failures: each }) =>
@@ -70,8 +70,8 @@ function scenario(report: ScenarioReport, chart: PageSources['chart']): string {
   const parts = [
     `## ${report.scenario}`,
     `${report.summary}. ${report.method}`,
-    `${report.startedAt.slice(0, 10)}, \`${report.command}\`, medians of ${report.runs} runs, ` +
-      `load average at the start ${machine.loadAverage.toFixed(1)}. ` +
+    `${report.startedAt.slice(0, 10)}, \`${report.command}\`, commit ${report.commit}, ${runsText(report.runs)}; before each, something else used ` +
+      `${Math.round(report.busyPercent)} % of the machine at most. ` +
       `The generator itself: ${ceiling.map(ceilingText).join('; ')}.`,
     markdownTable(rows, columns),
     ...charts,
@@ -84,5 +84,8 @@ function scenario(report: ScenarioReport, chart: PageSources['chart']): string {
   ];
   return parts.filter((part) => part !== '').join('\n\n');
 }
+
+const runsText = (runs: number) =>
+  runs === 1 ? 'one run' : `medians of ${runs} runs (in brackets the lowest and the highest)`;
 
 const oneLine = (text: string) => text.replaceAll(/\s+/g, ' ');

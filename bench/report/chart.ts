@@ -29,8 +29,10 @@ interface Point {
   readonly y: number;
 }
 
+/** Rows that say something about the generator are not drawn: a line would claim they are the server's. */
 export function pointsOf(rows: readonly Row[], { where = {}, x, y }: ChartSpec): Point[] {
-  return rows.flatMap(({ peer, setting, median }) => {
+  return rows.flatMap(({ peer, setting, median, isGeneratorBound }) => {
+    if (isGeneratorBound) return [];
     const fits = Object.entries(where).every(([key, value]) => setting[key] === value);
     const at = setting[x.key];
     const value = median[y.key];

@@ -2,13 +2,18 @@
 import type { Ceiling } from '../generator/ceiling-text.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { ChartSpec, Column, Figures, Measured } from '../scenarios/scenario.ts';
-import { medians } from './statistics.ts';
+import { isGeneratorBound } from '../scenarios/generator-bound.ts';
+import { medians, ranges } from './statistics.ts';
 
 export interface Row {
   readonly peer: string;
   readonly setting: Measured['setting'];
   readonly runs: readonly Figures[];
   readonly median: Figures;
+  /** Lowest and highest of the runs. */
+  readonly range: Readonly<Record<string, readonly [number, number]>>;
+  /** It says something about the generator: kept, and left out of charts and targets. */
+  readonly isGeneratorBound: boolean;
   readonly notes: readonly string[];
 }
 
@@ -23,7 +28,7 @@ export interface PeerReport {
 }
 
 /** Raised when what is written here changes its shape: the report leaves out what it cannot read. */
-export const REPORT_FORMAT = 1;
+export const REPORT_FORMAT = 2;
 
 export interface ScenarioReport {
   readonly format: number;
@@ -40,6 +45,10 @@ export interface ScenarioReport {
   /** Restricted to these by --peer: kept, but no part of the published report. */
   readonly only?: readonly string[];
   readonly machine: Machine;
+  /** The newest commit that touched what is measured or what measures; empty outside a repository. */
+  readonly commit: string;
+  /** How busy something else kept it right before the measurements, at most; of all cores. */
+  readonly busyPercent: number;
   readonly ceiling: readonly Ceiling[];
   readonly peers: readonly PeerReport[];
   readonly columns: readonly Column[];
@@ -64,7 +73,10 @@ export class Rows {
 
   /** Peers one after the other in the given order, the settings of each in the order measured. */
   finish(peers: readonly string[]): Row[] {
-    const rows = [...this.#rows.values()].map((row) => ({ ...row, median: medians(row.runs) }));
+    const rows = [...this.#rows.values()].map((row) => {
+      const median = medians(row.runs);
+      return { ...row, median, range: ranges(row.runs), isGeneratorBound: isGeneratorBound(median) };
+    });
     return rows.sort((a, b) => peers.indexOf(a.peer) - peers.indexOf(b.peer));
   }
 }

@@ -14,3 +14,14 @@ export function medians(runs: readonly Figures[]): Figures {
   const keys = new Set(runs.flatMap((run) => Object.keys(run)));
   return Object.fromEntries([...keys].map((key) => [key, median(runs.map((run) => run[key] ?? Number.NaN))]));
 }
+
+/** Lowest and highest of each figure. Figures that no run has are left out. */
+export function ranges(runs: readonly Figures[]): Record<string, readonly [number, number]> {
+  const keys = new Set(runs.flatMap((run) => Object.keys(run)));
+  return Object.fromEntries(
+    [...keys].flatMap((key) => {
+      const values = runs.map((run) => run[key] ?? Number.NaN).filter((value) => !Number.isNaN(value));
+      return values.length === 0 ? [] : [[key, [Math.min(...values), Math.max(...values)] as const]];
+    }),
+  );
+}

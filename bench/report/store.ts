@@ -1,15 +1,17 @@
 /**
- * bench/results/<date>/: one JSON and its charts per scenario, the latest run of
- * a day standing for it. Quick runs are no measurements and go where builds go.
+ * bench/results/<date>/: one JSON, its table and its charts per scenario, the latest
+ * run of a day standing for it. Quick runs are no measurements and go where builds go.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { drawChart } from './chart.ts';
+import { markdownTable } from './table.ts';
 import { REPORT_FORMAT, type ScenarioReport, toJson } from './results.ts';
 
 const RESULTS = 'bench/results';
 const QUICK_RESULTS = 'dist.quick';
+const OURS = 'roomcast';
 const FORMATTER = 'node_modules/@biomejs/biome/bin/biome';
 
 /** The folder a report is kept in, relative to the project. */
@@ -26,6 +28,12 @@ export function chartName(report: ScenarioReport, n: number): string {
   return `${stemOf(report)}-${n + 1}.svg`;
 }
 
+/** The table by itself, for who looks into the folder. */
+function tableFile({ scenario, startedAt, command, runs, quick, rows, columns }: ScenarioReport): string {
+  const kind = quick ? 'a quick run, no measurement' : `medians of ${runs} runs (lowest–highest)`;
+  return `# ${scenario}\n\n${startedAt.slice(0, 10)}, \`${command}\`, ${kind}\n\n${markdownTable(rows, columns)}\n`;
+}
+
 /** Returns the path of the JSON. */
 export async function saveReport(report: ScenarioReport): Promise<string> {
   const folder = folderOf(report);
@@ -34,6 +42,7 @@ export async function saveReport(report: ScenarioReport): Promise<string> {
     const svg = await drawChart(report.rows, chart);
     if (svg !== undefined) writeFileSync(join(folder, chartName(report, n)), svg);
   }
+  writeFileSync(join(folder, `${stemOf(report)}.md`), tableFile(report));
   const path = join(folder, `${stemOf(report)}.json`);
   writeFileSync(path, toJson(report));
   // Results are committed, so they follow the layout that the checks ask of every JSON file.
@@ -54,4 +63,25 @@ export function loadReports(root = RESULTS): ScenarioReport[] {
     }
   }
   return [...newest.values()];
+}
+
+/** Old enough that somebody who asks for everything wants it measured again. */
+const FRESH_MS = 24 * 3600 * 1000;
+
+/**
+ * Whether what was measured still stands, so that `all` may go on where it was interrupted: of all peers, as
+ * many runs, of this commit, of the last day, and nothing of ours failed (a peer that always fails would be
+ * measured for ever).
+ */
+export function isFresh(
+  report: ScenarioReport,
+  wanted: { commit: string; runs: number; now: Date },
+): boolean {
+  return (
+    report.only === undefined &&
+    report.runs >= wanted.runs &&
+    report.commit === wanted.commit &&
+    wanted.now.getTime() - new Date(report.startedAt).getTime() < FRESH_MS &&
+    report.peers.every(({ name, failures }) => name !== OURS || failures.length === 0)
+  );
 }

@@ -1,6 +1,8 @@
 /** Ten thousand clients arrive at once, as after a deploy of whatever stands in front. */
 import { percentileMs } from '../generator/histogram.ts';
-import { cpuSeconds } from '../machine/processes.ts';
+import { coresOf } from '../machine/pinning.ts';
+import { cpuSeconds, cpuSecondsEach } from '../machine/processes.ts';
+import { generatorPercent } from './generator-bound.ts';
 import type { Measured, Scenario, ScenarioSettings } from './scenario.ts';
 import { type Session, withPeer } from './session.ts';
 
@@ -14,7 +16,7 @@ async function* storm(session: Session, { quick, say }: ScenarioSettings): Async
   const connections = quick ? QUICK_CONNECTIONS : CONNECTIONS;
   const cpuBefore = cpuSeconds(serverPids);
   const redisBefore = cpuSeconds(redisPids);
-  const generatorBefore = cpuSeconds(load.pids);
+  const generatorBefore = cpuSecondsEach(load.pids);
   const plan = { rooms: connections / ROOM, members: ROOM, publishers: 0 };
   const report = await load.connect(peer.name, running.nodes, plan, { concurrency: CONCURRENCY });
   const cpu = cpuSeconds(serverPids) - cpuBefore;
@@ -26,7 +28,12 @@ async function* storm(session: Session, { quick, say }: ScenarioSettings): Async
     p50Ms: percentileMs(report.times, 50),
     p99Ms: percentileMs(report.times, 99),
     redisUsPerConnect: redisPids.length > 0 ? (redisCpu * 1e6) / connections : Number.NaN,
-    generatorPercent: (100 * (cpuSeconds(load.pids) - generatorBefore)) / report.seconds,
+    generatorPercent: generatorPercent(
+      cpuSecondsEach(load.pids).map((after, n) => after - (generatorBefore[n] ?? 0)),
+      0,
+      report.seconds,
+      coresOf().generator.length,
+    ),
   };
   say(`${connections} connections`, figures);
   yield { setting: { connections }, figures };
@@ -42,7 +49,7 @@ export const connect: Scenario = {
     { key: 'connections', title: 'connections', digits: 0 },
     { key: 'seconds', title: 's', digits: 1 },
     { key: 'connectsPerSecond', title: 'connects/s', digits: 0 },
-    { key: 'connectsPerCpuSecond', title: 'connects per CPU s', digits: 0 },
+    { key: 'connectsPerCpuSecond', title: 'connects per CPU s', digits: 0, hasRange: true },
     { key: 'p50Ms', title: 'p50 ms', digits: 0 },
     { key: 'p99Ms', title: 'p99 ms', digits: 0 },
     { key: 'redisUsPerConnect', title: 'Redis CPU µs/connect', digits: 0 },
@@ -55,6 +62,7 @@ export const connect: Scenario = {
       y: { key: 'connectsPerCpuSecond', title: 'per CPU second', scale: 'linear' },
     },
   ],
+  secondsPerPeer: 7,
   suits: (peer) => peer.hasRooms,
   measure: (peer, settings) => withPeer(peer, 1, (session) => storm(session, settings)),
 };

@@ -1,6 +1,6 @@
 /** One room with a thousand members, louder and louder until the server no longer keeps up. */
-import { RATE_COLUMNS } from './columns.ts';
-import { keptUp, measureRate } from './rate.ts';
+import { RATE_COLUMNS, STALL_COLUMN } from './columns.ts';
+import { endOfRamp, measureRate } from './rate.ts';
 import type { Measured, Scenario, ScenarioSettings } from './scenario.ts';
 import { type Session, withPeer } from './session.ts';
 
@@ -21,8 +21,9 @@ async function* ramp(session: Session, { quick, say }: ScenarioSettings): AsyncG
       payloadBytes: PAYLOAD_BYTES,
     });
     say(`${perSecond} msg/s`, figures);
-    yield { setting: { perSecond }, figures };
-    if (!keptUp(figures)) return;
+    const end = endOfRamp(figures);
+    yield { setting: { perSecond }, figures, ...end };
+    if (end) return;
   }
 }
 
@@ -32,7 +33,7 @@ export const fanout: Scenario = {
   method:
     `${MEMBERS} members of one room, ${PUBLISHERS} of them publish ${PAYLOAD_BYTES} bytes evenly at the given rate. ` +
     'The rate rises until less than 99 % arrive within a second of the end.',
-  columns: [{ key: 'perSecond', title: 'msg/s', digits: 0 }, ...RATE_COLUMNS],
+  columns: [{ key: 'perSecond', title: 'msg/s', digits: 0 }, ...RATE_COLUMNS, STALL_COLUMN],
   charts: [
     {
       title: `CPU per delivery, 1 room × ${MEMBERS} members`,
@@ -45,6 +46,7 @@ export const fanout: Scenario = {
       y: { key: 'deliveredPerSecond', title: 'delivered per second', scale: 'log' },
     },
   ],
+  secondsPerPeer: 55,
   suits: () => true,
   measure: (peer, settings) => withPeer(peer, 1, (session) => ramp(session, settings)),
 };

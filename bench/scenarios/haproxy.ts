@@ -20,7 +20,12 @@ async function* measure(
 ): AsyncGenerator<Measured> {
   const { quick, say } = settings;
   // It shares the server's core: what it takes is taken from the nodes, as on a small machine.
-  const proxy = through ? await startHaproxy(session.running.nodes, coresOf().server) : undefined;
+  const proxy = through
+    ? await startHaproxy(session.running.nodes, {
+        cores: coresOf().server,
+        hasReady: session.peer.hasPresence,
+      })
+    : undefined;
   const way = through ? 'HAProxy' : 'direct';
   try {
     const endpoints = proxy ? [proxy] : session.running.nodes;
@@ -32,7 +37,7 @@ async function* measure(
     );
     for (const perSecond of RATES) {
       const proxyBefore = proxy ? cpuSeconds([proxy.pid]) : 0;
-      const seconds = quick ? 2 : 8;
+      const seconds = quick ? 2 : 6;
       const warmupSeconds = quick ? 1 : 3;
       const figures = await measureRate(session, {
         perSecond,
@@ -55,7 +60,8 @@ export const haproxy: Scenario = {
   summary: `1 room × ${MEMBERS} members on ${NODES} nodes, directly and through HAProxy`,
   method:
     `${MEMBERS} members of one room on ${NODES} nodes, ${PUBLISHERS} publish ${PAYLOAD_BYTES} bytes; first straight to the ` +
-    'nodes, then through one HAProxy with one thread on the core of the nodes.',
+    'nodes, then through one HAProxy with the haproxy.cfg of this project (leastconn, its timeouts; its health checks where the ' +
+    'server answers them), with one thread on the core of the nodes.',
   columns: [
     { key: 'way', title: 'through', digits: 0 },
     { key: 'perSecond', title: 'msg/s', digits: 0 },
@@ -70,6 +76,7 @@ export const haproxy: Scenario = {
       y: { key: 'p99Ms', title: 'p99, ms', scale: 'linear' },
     },
   ],
+  secondsPerPeer: 50,
   suits: (peer) => peer.clusters,
   prepare: () => {
     const found = findHaproxy();

@@ -1,5 +1,6 @@
 /** Latencies of one measurement, in microseconds inside and milliseconds outside. */
 import { createHistogram } from 'node:perf_hooks';
+import type { Figures } from './scenario.ts';
 
 const HIGHEST_US = 60_000_000;
 
@@ -11,15 +12,9 @@ export class Latencies {
     this.#histogram.record(Math.max(1, Math.round((performance.now() - fromMs) * 1000)));
   }
 
-  get count(): number {
-    return this.#histogram.count;
-  }
-
-  /** `p50 0.31 ms  p95 0.52 ms  p99 0.90 ms  max 3.10 ms  (n 500)` */
-  text(): string {
-    const ms = (microseconds: number) => `${(microseconds / 1000).toFixed(2)} ms`;
-    const at = (percentile: number) => `p${percentile} ${ms(this.#histogram.percentile(percentile))}`;
-    return `${at(50)}  ${at(95)}  ${at(99)}  max ${ms(this.#histogram.max)}  (n ${this.count})`;
+  figures(): Figures {
+    const at = (percentile: number) => this.#histogram.percentile(percentile) / 1000;
+    return { p50Ms: at(50), p95Ms: at(95), p99Ms: at(99), maxMs: this.#histogram.max / 1000 };
   }
 }
 

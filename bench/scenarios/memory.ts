@@ -72,7 +72,7 @@ export const memory: Scenario = {
     { key: 'connections', title: 'connections', digits: 0 },
     { key: 'emptyMb', title: 'MB empty', digits: 0 },
     { key: 'residentMb', title: 'MB with all', digits: 0 },
-    { key: 'kbPerConnection', title: 'KB per connection', digits: 1 },
+    { key: 'kbPerConnection', title: 'KB per connection', digits: 1, hasRange: true },
     { key: 'kbPerFurther', title: 'KB per further one', digits: 1 },
   ],
   charts: [
@@ -82,6 +82,7 @@ export const memory: Scenario = {
       y: { key: 'kbPerConnection', title: 'KB', scale: 'linear' },
     },
   ],
+  secondsPerPeer: 40,
   suits: (peer) => peer.hasRooms,
   measure: (peer, settings) => withPeer(peer, 1, (session) => measure(session, settings)),
 };

@@ -5,7 +5,8 @@
  */
 import { percentileMs } from '../generator/histogram.ts';
 import { coresOf } from '../machine/pinning.ts';
-import { cpuSeconds } from '../machine/processes.ts';
+import { cpuSeconds, cpuSecondsEach } from '../machine/processes.ts';
+import { GENERATOR_BOUND_NOTE, generatorPercent, isGeneratorBound } from './generator-bound.ts';
 import type { Figures } from './scenario.ts';
 import type { Session } from './session.ts';
 
@@ -16,7 +17,10 @@ const SETTLE_MS = 15_000;
 /** Unless it has sent nothing for so long that nothing more will come. */
 const QUIET_MS = 1500;
 
-const generatorCores = Math.max(1, coresOf().generator.length);
+const cores = coresOf();
+/** Redis and the generator have the same cores where there are few, or where nothing is pinned. */
+const sharesWithRedis =
+  cores.redis.length === 0 || cores.redis.some((core) => cores.generator.includes(core));
 
 export interface RateOrder {
   readonly perSecond: number;
@@ -33,17 +37,24 @@ export async function measureRate(session: Session, order: RateOrder): Promise<F
     await load.settle(owed, SETTLE_MS, QUIET_MS);
   }
   await load.phase();
+  // Reading it starts its window.
+  await session.running.worstStallMs?.();
+  const generatorBefore = cpuSecondsEach(load.pids);
   const cpuBefore = cpuSeconds(serverPids);
   const redisBefore = cpuSeconds(redisPids);
-  const generatorBefore = cpuSeconds(load.pids);
+  const beganAt = performance.now();
   const published = await load.publish(order);
-  const generatorCpu = cpuSeconds(load.pids) - generatorBefore;
+  const publishing = (performance.now() - beganAt) / 1000;
   const counts = await load.count();
+  const generatorAfter = cpuSecondsEach(load.pids);
+  const redisMeanwhile = sharesWithRedis ? cpuSeconds(redisPids) - redisBefore : 0;
   const owed = load.owed(published);
   const inTime = await load.settle(owed, GRACE_MS);
   const delivered = inTime < owed ? await load.settle(owed, SETTLE_MS, QUIET_MS) : inTime;
   const cpu = cpuSeconds(serverPids) - cpuBefore;
   const redisCpu = cpuSeconds(redisPids) - redisBefore;
+  const working = (performance.now() - beganAt) / 1000;
+  const stallMs = (await session.running.worstStallMs?.()) ?? Number.NaN;
   const sampled = await load.sample();
   if (sampled.messages !== sampled.markers) {
     throw new Error(`the generator counted ${sampled.messages} messages but read ${sampled.markers} markers`);
@@ -63,15 +74,22 @@ export async function measureRate(session: Session, order: RateOrder): Promise<F
     p50Ms: at(50),
     p95Ms: at(95),
     p99Ms: at(99),
-    maxMs: sampled.times.maxValue / 1000,
+    maxMs: percentileMs(sampled.times, 100),
     cpuUsPerDelivery: (cpu * 1e6) / delivered,
-    cpuPercent: (100 * cpu) / seconds,
+    // Of the same time: an overloaded server goes on working after the last publish.
+    cpuPercent: (100 * cpu) / working,
     redisUsPerPublish: redisPids.length > 0 ? (redisCpu * 1e6) / messages : Number.NaN,
     missing: sampled.faults.missing,
     duplicates: sampled.faults.duplicates,
     disordered: sampled.faults.disordered,
     refused: published.refused,
-    generatorPercent: (100 * generatorCpu) / (seconds * generatorCores),
+    stallMs,
+    generatorPercent: generatorPercent(
+      generatorAfter.map((after, n) => after - (generatorBefore[n] ?? 0)),
+      redisMeanwhile,
+      publishing,
+      cores.generator.length,
+    ),
     generatorLagMs: published.lagP99Us / 1000,
   };
 }
@@ -81,4 +99,10 @@ const KEPT_UP_PERCENT = 99;
 
 export function keptUp(figures: Figures): boolean {
   return (figures['inTimePercent'] ?? 0) >= KEPT_UP_PERCENT && figures['refused'] === 0;
+}
+
+/** Why a ramp ends at these figures: undefined where it goes on. */
+export function endOfRamp(figures: Figures): { readonly note?: string } | undefined {
+  if (keptUp(figures)) return undefined;
+  return isGeneratorBound(figures) ? { note: `the ramp ended here, ${GENERATOR_BOUND_NOTE}` } : {};
 }

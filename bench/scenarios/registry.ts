@@ -26,10 +26,6 @@ export const SCENARIOS: readonly Scenario[] = [
   scale,
   seed,
   haproxy,
+  publishLatency,
+  stateOperations,
 ];
-
-/** Measurements of this project alone, which print and keep nothing. */
-export const PLAIN: Readonly<Record<string, () => Promise<void>>> = {
-  'publish-latency': publishLatency,
-  'state-operations': stateOperations,
-};

@@ -1,6 +1,6 @@
 /** Many small rooms, as in a product: nothing to share between deliveries, so the path of a publish shows. */
-import { RATE_COLUMNS } from './columns.ts';
-import { keptUp, measureRate } from './rate.ts';
+import { RATE_COLUMNS, STALL_COLUMN } from './columns.ts';
+import { endOfRamp, measureRate } from './rate.ts';
 import type { Measured, Scenario, ScenarioSettings } from './scenario.ts';
 import { type Session, withPeer } from './session.ts';
 
@@ -11,7 +11,10 @@ const RAMPS = [
   { rooms: 100, rates: [1000, 4000, 8000, 16_000] },
   { rooms: 1000, rates: [4000] },
 ];
-const QUICK_RAMPS = [{ rooms: 50, rates: [500, 2000] }];
+/** Has a target for its p99: in a few seconds that only says whether a collection of garbage fell in. */
+const isJudged = (rooms: number, perSecond: number) => rooms === 100 && perSecond === 4000;
+const LONG_SECONDS = 25;
+const QUICK_RAMPS = [{ rooms: 100, rates: [500, 2000] }];
 
 async function* ramp(
   session: Session,
@@ -23,13 +26,14 @@ async function* ramp(
   for (const perSecond of rates) {
     const figures = await measureRate(session, {
       perSecond,
-      seconds: quick ? 2 : 6,
+      seconds: quick ? 2 : isJudged(rooms, perSecond) ? LONG_SECONDS : 6,
       warmupSeconds: quick ? 1 : 3,
       payloadBytes: PAYLOAD_BYTES,
     });
     say(`${rooms} rooms, ${perSecond} publishes/s`, figures);
-    yield { setting: { rooms, perSecond }, figures };
-    if (!keptUp(figures)) return;
+    const end = endOfRamp(figures);
+    yield { setting: { rooms, perSecond }, figures, ...end };
+    if (end) return;
   }
 }
 
@@ -38,11 +42,12 @@ export const rooms: Scenario = {
   summary: `100 and 1000 rooms × ${MEMBERS} members, up to saturation`,
   method:
     `${MEMBERS} members per room, one of them publishes ${PAYLOAD_BYTES} bytes; the rate is over all rooms. ` +
-    'It rises until less than 99 % arrive within a second of the end.',
+    `It rises until less than 99 % arrive within a second of the end. 6 s each, 100 rooms at 4,000/s ${LONG_SECONDS} s.`,
   columns: [
     { key: 'rooms', title: 'rooms', digits: 0 },
     { key: 'perSecond', title: 'asked/s', digits: 0 },
     ...RATE_COLUMNS,
+    STALL_COLUMN,
   ],
   charts: [
     {
@@ -58,6 +63,7 @@ export const rooms: Scenario = {
       y: { key: 'p99Ms', title: 'p99, ms', scale: 'log' },
     },
   ],
+  secondsPerPeer: 85,
   suits: (peer) => peer.hasRooms,
   async *measure(peer, settings) {
     for (const one of settings.quick ? QUICK_RAMPS : RAMPS) {

@@ -20,8 +20,8 @@ async function* measure(
   await session.load.connect(session.peer.name, session.running.nodes, plan);
   const figures = await measureRate(session, {
     perSecond: PER_SECOND,
-    seconds: quick ? 2 : 8,
-    warmupSeconds: quick ? 1 : 4,
+    seconds: quick ? 2 : 6,
+    warmupSeconds: quick ? 1 : 3,
     payloadBytes: PAYLOAD_BYTES,
   });
   say(`${nodes} nodes`, figures);
@@ -47,6 +47,7 @@ export const scale: Scenario = {
       y: { key: 'redisUsPerPublish', title: 'µs per publish', scale: 'linear' },
     },
   ],
+  secondsPerPeer: 45,
   suits: (peer) => peer.clusters,
   async *measure(peer, settings) {
     for (const nodes of NODES) yield* withPeer(peer, nodes, (session) => measure(session, nodes, settings));

@@ -22,6 +22,8 @@ export interface Column {
   readonly title: string;
   /** Digits behind the point; 0 groups thousands. */
   readonly digits: number;
+  /** The page shows the lowest and highest run beside the median. */
+  readonly hasRange?: boolean;
 }
 
 export interface ChartSpec {
@@ -47,6 +49,8 @@ export interface Scenario {
   readonly method: string;
   readonly columns: readonly Column[];
   readonly charts: readonly ChartSpec[];
+  /** About how long one peer takes in one run, for the estimate before a run. */
+  readonly secondsPerPeer: number;
   suits(peer: Peer): boolean;
   /** What it needs beside the peers. The reason where that cannot be had here. */
   prepare?(): string | undefined;

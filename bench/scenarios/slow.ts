@@ -1,5 +1,7 @@
 /** Some members stop reading for a while. What it costs the others, the server, and how the slow ones end. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { percentileMs } from '../generator/histogram.ts';
+import type { SlowEnd } from '../generator/orders.ts';
 import { residentKb } from '../machine/processes.ts';
 import { measureRate } from './rate.ts';
 import type { Figures, Measured, Scenario, ScenarioSettings } from './scenario.ts';
@@ -11,63 +13,84 @@ const PUBLISHERS = 4;
 const PER_SECOND = 500;
 /** Large, because the kernel alone takes several megabytes for a reader that sleeps. */
 const PAYLOAD_BYTES = 4000;
-/** Under the ten seconds without progress after which roomcast closes a connection. */
-const PAUSED_SECONDS = 9;
+/**
+ * The short one leaves less behind than a server with history keeps; the long one more, and it is still under
+ * the ten seconds without progress after which roomcast closes a connection.
+ */
+const PAUSES = [3, 9];
+const QUICK_PAUSES = [2];
+/** All the others read for so long before, so that both p99 are of enough messages. */
+const CALM_SECONDS = 9;
 const AFTER_SECONDS = 3;
-const CATCH_UP_MS = 10_000;
+/** Who gets nothing more for so long has got what it will get. */
+const STUCK_MS = 10_000;
+const CATCH_UP_MAX_MS = 60_000;
 const LEFT_BEHIND_MS = 500;
 
-async function* measure(session: Session, { quick, say }: ScenarioSettings): AsyncGenerator<Measured> {
+async function* measure(
+  session: Session,
+  pausedSeconds: number,
+  { quick, say }: ScenarioSettings,
+): AsyncGenerator<Measured> {
   const { load, peer, running, serverPids } = session;
   const plan = { rooms: 1, members: MEMBERS, publishers: PUBLISHERS };
   // All are read closely: the slow ones, and those who must not suffer.
   await load.connect(peer.name, running.nodes, plan, { sampleEvery: 1 });
   const order = { perSecond: PER_SECOND, payloadBytes: PAYLOAD_BYTES, warmupSeconds: quick ? 1 : 3 };
-  const seconds = quick ? 4 : PAUSED_SECONDS;
-  const before = await measureRate(session, { ...order, seconds });
+  const before = await measureRate(session, { ...order, seconds: quick ? 2 : CALM_SECONDS });
   const calmKb = residentKb(serverPids);
   say('all read', before);
 
   await load.pause(SLOW);
   await load.phase();
   const highest = watchResident(serverPids);
-  await load.publish({ ...order, seconds });
+  await load.publish({ ...order, seconds: pausedSeconds });
   const during = await load.sample();
   await load.resume();
   await load.publish({ ...order, seconds: AFTER_SECONDS });
   const ends = await caughtUp(session);
   const highestKb = highest();
+  const p99Ms = percentileMs(during.times, 99);
   const figures: Figures = {
     calmP99Ms: before['p99Ms'] ?? Number.NaN,
-    p99Ms: during.times.getValueAtPercentile(99) / 1000,
-    p99ChangePercent:
-      (100 * during.times.getValueAtPercentile(99)) / 1000 / (before['p99Ms'] ?? Number.NaN) - 100,
+    p99Ms,
+    p99ChangePercent: (100 * p99Ms) / (before['p99Ms'] ?? Number.NaN) - 100,
     memoryGrowthMb: (highestKb - calmKb) / 1024,
     ...ends,
     othersMissing: during.faults.missing,
   };
-  say(`${SLOW} do not read`, figures);
-  yield { setting: { members: MEMBERS, slow: SLOW, perSecond: PER_SECOND }, figures };
+  say(`${SLOW} do not read for ${pausedSeconds} s`, figures);
+  yield { setting: { slow: SLOW, pausedSeconds }, figures };
 }
 
-/** Waits until the slow ones have all there is, or nothing changes any more; says how each ended. */
+/** Waits until the slow ones have all there is, or get nothing more; says how each ended. */
 async function caughtUp({ load }: Session): Promise<Figures> {
-  const until = performance.now() + CATCH_UP_MS;
+  let before = Number.POSITIVE_INFINITY;
+  let changedAt = performance.now();
+  const until = changedAt + CATCH_UP_MAX_MS;
   for (;;) {
     const ends = await load.slow();
-    const behind = ends.filter((end) => end.open && end.behind > 0).length;
-    if (behind > 0 && performance.now() < until) {
-      await delay(LEFT_BEHIND_MS);
-      continue;
-    }
-    const open = ends.filter((end) => end.open);
-    return {
-      complete: open.filter((end) => end.missing === 0 && end.behind === 0).length,
-      reset: open.filter((end) => end.missing > 0 && end.behind === 0 && end.told).length,
-      closed: ends.length - open.length,
-      silentLoss: open.filter((end) => (end.missing > 0 && !end.told) || end.behind > 0).length,
-    };
+    const behind = ends.reduce((sum, end) => sum + (end.open ? end.behind : 0), 0);
+    const now = performance.now();
+    if (behind !== before) changedAt = now;
+    before = behind;
+    if (behind === 0 || now > until || now - changedAt > STUCK_MS) return howTheyEnded(ends);
+    await delay(LEFT_BEHIND_MS);
   }
+}
+
+/** How many ended in each way. */
+export function howTheyEnded(ends: readonly SlowEnd[]): Figures {
+  const open = ends.filter((end) => end.open);
+  const whole = open.filter((end) => end.behind === 0);
+  const count = (list: readonly SlowEnd[], is: (end: SlowEnd) => boolean) => list.filter(is).length;
+  return {
+    complete: count(whole, (end) => end.missing === 0),
+    reset: count(whole, (end) => end.missing > 0 && end.told),
+    closed: ends.length - open.length,
+    behind: open.length - whole.length,
+    silentLoss: count(open, (end) => end.missing > 0 && !end.told),
+  };
 }
 
 /** The highest resident memory from now until asked. */
@@ -86,29 +109,36 @@ function watchResident(pids: readonly number[]): () => number {
 
 export const slow: Scenario = {
   name: 'slow',
-  summary: `${SLOW} of ${MEMBERS} members stop reading for ${PAUSED_SECONDS} s`,
+  summary: `${SLOW} of ${MEMBERS} members stop reading for ${PAUSES.join(' and ')} s`,
   method:
     `${MEMBERS} members of one room, ${PER_SECOND} messages/s of ${PAYLOAD_BYTES} bytes. First all read; then ${SLOW} stop ` +
-    `for ${PAUSED_SECONDS} s and go on. p99 is that of the others. A slow member ends complete, told that it missed ` +
-    'something (reset), closed, or, worst, with a gap nobody told it of.',
+    `for ${PAUSES.join(' s, on a fresh server for ')} s, and go on. p99 is that of the others. A slow member ends complete, told that it missed ` +
+    'something (reset), closed, still behind after getting nothing more for 10 s, or, worst, with a gap nobody told it of.',
   columns: [
+    { key: 'pausedSeconds', title: 's paused', digits: 0 },
     { key: 'calmP99Ms', title: 'p99 ms before', digits: 1 },
-    { key: 'p99Ms', title: 'p99 ms of the others', digits: 1 },
+    { key: 'p99Ms', title: 'p99 ms of the others', digits: 1, hasRange: true },
     { key: 'p99ChangePercent', title: 'change %', digits: 0 },
-    { key: 'memoryGrowthMb', title: 'server MB more', digits: 0 },
+    { key: 'memoryGrowthMb', title: 'server MB more', digits: 0, hasRange: true },
     { key: 'complete', title: 'complete', digits: 0 },
     { key: 'reset', title: 'reset', digits: 0 },
     { key: 'closed', title: 'closed', digits: 0 },
+    { key: 'behind', title: 'still behind', digits: 0 },
     { key: 'silentLoss', title: 'silent loss', digits: 0 },
     { key: 'othersMissing', title: 'others missing', digits: 0 },
   ],
   charts: [
     {
       title: `Memory a server takes for ${SLOW} readers that stop`,
-      x: { key: 'slow', title: 'slow readers', scale: 'ordinal' },
+      x: { key: 'pausedSeconds', title: 'seconds paused', scale: 'ordinal' },
       y: { key: 'memoryGrowthMb', title: 'MB', scale: 'linear' },
     },
   ],
+  secondsPerPeer: 70,
   suits: () => true,
-  measure: (peer, settings) => withPeer(peer, 1, (session) => measure(session, settings)),
+  async *measure(peer, settings) {
+    for (const seconds of settings.quick ? QUICK_PAUSES : PAUSES) {
+      yield* withPeer(peer, 1, (session) => measure(session, seconds, settings));
+    }
+  },
 };

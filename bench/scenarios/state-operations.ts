@@ -1,7 +1,9 @@
-/** How long join, state and presence take, each at 500 a second over two nodes. */
+/** How long join, state and presence take, each at 500 a second over two nodes. This project alone. */
 import { TestClient } from '../../test/support/test-client.ts';
-import { withCluster } from './cluster.ts';
+import { LATENCY_COLUMNS } from './columns.ts';
 import { atRate, Latencies } from './latencies.ts';
+import type { Measured, Scenario, ScenarioSettings } from './scenario.ts';
+import { type Session, withPeer } from './session.ts';
 
 const PER_SECOND = 500;
 const SECONDS = 10;
@@ -10,35 +12,54 @@ const CLIENTS = 100;
 /** Each room has the users of one group. */
 const GROUPS = 10;
 
-export async function stateOperations(): Promise<void> {
-  await withCluster(2, async (nodes) => {
-    const clients: TestClient[] = [];
-    for (let n = 0; n < CLIENTS; n += 1)
-      clients.push(await TestClient.hello(nodes[n % nodes.length]?.url ?? '', `user-${n}`));
-    const clientOf = (n: number) => clients[n % CLIENTS] as TestClient;
-    const homeOf = (n: number) => `home-${n % GROUPS}`;
-    for (const [n, client] of clients.entries()) await client.join(homeOf(n));
+const roomOf = (n: number) => `room-${Math.floor(n / CLIENTS)}-${n % GROUPS}`;
+const homeOf = (n: number) => `home-${n % GROUPS}`;
 
-    const measured = async (name: string, act: (n: number) => Promise<{ type: string }>) => {
+const OPERATIONS: Readonly<Record<string, (client: TestClient, n: number) => Promise<{ type: string }>>> = {
+  join: (client, n) => client.join(roomOf(n)),
+  state: (client, n) => client.request({ type: 'state', room: homeOf(n), state: { n } }),
+  presence: (client, n) => client.request({ type: 'presence', room: homeOf(n) }),
+};
+
+async function* measure({ running }: Session, { quick, say }: ScenarioSettings): AsyncGenerator<Measured> {
+  const clients: TestClient[] = [];
+  try {
+    for (let n = 0; n < CLIENTS; n += 1) {
+      const node = running.nodes[n % running.nodes.length];
+      clients.push(await TestClient.hello(`ws://${node?.host}:${node?.port}/ws`, `user-${n}`));
+    }
+    for (const [n, client] of clients.entries()) await client.join(homeOf(n));
+    for (const [operation, act] of Object.entries(OPERATIONS)) {
       let latencies = new Latencies();
       const run = async (n: number) => {
         const at = performance.now();
-        const reply = await act(n);
-        if (reply.type === 'error') throw new Error(`${name} was refused: ${JSON.stringify(reply)}`);
+        const reply = await act(clients[n % CLIENTS] as TestClient, n);
+        if (reply.type === 'error') throw new Error(`${operation} was refused: ${JSON.stringify(reply)}`);
         latencies.since(at);
       };
-      await atRate(PER_SECOND, WARMUP_SECONDS, run);
+      const warmup = quick ? 1 : WARMUP_SECONDS;
+      await atRate(PER_SECOND, warmup, run);
       latencies = new Latencies();
-      await atRate(PER_SECOND, SECONDS, (n) => run(n + PER_SECOND * WARMUP_SECONDS));
-      console.log(`  ${name.padEnd(9)} ${latencies.text()}`);
-    };
-    console.log(
-      `state operations, each ${PER_SECOND}/s for ${SECONDS} s after ${WARMUP_SECONDS} s of warm-up, ` +
-        `${CLIENTS} users on 2 nodes, rooms of ${CLIENTS / GROUPS}`,
-    );
-    const roomOf = (n: number) => `room-${Math.floor(n / CLIENTS)}-${n % GROUPS}`;
-    await measured('join', (n) => clientOf(n).join(roomOf(n)));
-    await measured('state', (n) => clientOf(n).request({ type: 'state', room: homeOf(n), state: { n } }));
-    await measured('presence', (n) => clientOf(n).request({ type: 'presence', room: homeOf(n) }));
-  });
+      await atRate(PER_SECOND, quick ? 1 : SECONDS, (n) => run(n + PER_SECOND * warmup));
+      const figures = latencies.figures();
+      say(operation, figures);
+      yield { setting: { operation }, figures };
+    }
+  } finally {
+    for (const client of clients) client.socket.terminate();
+  }
 }
+
+export const stateOperations: Scenario = {
+  name: 'state-operations',
+  summary: `join, state and presence at ${PER_SECOND}/s each; this project alone`,
+  method:
+    `Two nodes, ${CLIENTS} users in rooms of ${CLIENTS / GROUPS}; one operation after the other, each ${PER_SECOND}/s for ` +
+    `${SECONDS} s after ${WARMUP_SECONDS} s of warm-up, whether or not earlier ones were answered. Times are from just before ` +
+    'the request was written to its reply, in one process.',
+  columns: [{ key: 'operation', title: 'operation', digits: 0 }, ...LATENCY_COLUMNS],
+  charts: [],
+  secondsPerPeer: 48,
+  suits: (peer) => peer.name === 'roomcast',
+  measure: (peer, settings) => withPeer(peer, 2, (session) => measure(session, settings)),
+};

@@ -1,9 +1,12 @@
+import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { coresOf, pinned } from '../../bench/machine/pinning.ts';
 import {
+  bestSeconds,
   cpuSeconds,
   parseResidentKb,
   parseStat,
+  parseTaskSeconds,
   residentKb,
   withDescendants,
 } from '../../bench/machine/processes.ts';
@@ -12,6 +15,25 @@ describe('/proc', () => {
   it('is read behind the last bracket: a process may be called anything', () => {
     const text = '42 (a) b (c) S 7 42 42 0 -1 4194560 100 0 0 0 150 50 9 9 20 0 1 0 1 1 1\n';
     expect(parseStat(text)).toEqual({ pid: 42, parent: 7, cpuSeconds: 2 });
+  });
+
+  it('gives the time of a thread to the nanosecond, where a step of the process is 10 ms', () => {
+    expect(parseTaskSeconds('1500000250 7 9\n')).toBe(1.50000025);
+    expect(bestSeconds(2.01, [1.2, 0.8191])).toBeCloseTo(2.0191, 9);
+  });
+
+  it('does not lose the time of a thread that ended, nor that of a kernel without nanoseconds', () => {
+    expect(bestSeconds(3, [1.2, 0.8])).toBe(3);
+    expect(bestSeconds(3, [Number.NaN])).toBe(3);
+  });
+
+  it.runIf(existsSync('/proc/self/schedstat'))('sees work of a few milliseconds', () => {
+    const before = cpuSeconds([process.pid]);
+    const own = process.cpuUsage();
+    while (process.cpuUsage(own).user + process.cpuUsage(own).system < 4000);
+    const used = cpuSeconds([process.pid]) - before;
+    expect(used).toBeGreaterThan(0);
+    expect(Math.abs(Math.round(used * 100) - used * 100)).toBeGreaterThan(0);
   });
 
   it('gives resident memory, or NaN for a process without any', () => {

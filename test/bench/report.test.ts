@@ -1,13 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { benchmarksPage } from '../../bench/report/benchmarks-page.ts';
 import { drawChart, pointsOf } from '../../bench/report/chart.ts';
-import { type Row, type ScenarioReport, toJson } from '../../bench/report/results.ts';
+import { REPORT_FORMAT, type Row, Rows, type ScenarioReport, toJson } from '../../bench/report/results.ts';
+import { isFresh } from '../../bench/report/store.ts';
 import { judge } from '../../bench/report/targets.ts';
 import { PEERS } from '../../bench/peers/registry.ts';
 import { SCENARIOS } from '../../bench/scenarios/registry.ts';
 
 function row(peer: string, setting: Row['setting'], figures: Record<string, number>): Row {
-  return { peer, setting, runs: [figures], median: figures, notes: [] };
+  const rows = new Rows();
+  rows.add(peer, { setting, figures });
+  return rows.finish([peer])[0] as Row;
 }
 
 const chart = {
@@ -25,13 +28,14 @@ const rows = [
 ];
 
 const report: ScenarioReport = {
-  format: 1,
+  format: REPORT_FORMAT,
   scenario: 'fanout',
   summary: 'one room',
   method: 'All of it.',
   startedAt: '2026-01-02T03:04:05.000Z',
   tookSeconds: 60,
   command: 'npm run bench -- fanout',
+  commit: 'abc1234',
   runs: 3,
   quick: false,
   machine: {
@@ -44,6 +48,7 @@ const report: ScenarioReport = {
     pinning: 'apart',
     loadAverage: 0.1,
   },
+  busyPercent: 1.2,
   ceiling: [{ framesPerWrite: 1, framesPerSecond: 1000, generatorPercent: 99 }],
   peers: [
     { name: 'roomcast', setup: 'as shipped', version: 'roomcast 1', failures: [] },
@@ -61,6 +66,11 @@ describe('a chart', () => {
       { peer: 'roomcast', x: 1, y: 1 },
       { peer: 'roomcast', x: 10, y: 0.5 },
     ]);
+  });
+
+  it('does not draw what was the limit of the generator', () => {
+    const bound = row('nchan', { rate: 1, members: 10 }, { cpu: 3, generatorPercent: 96 });
+    expect(pointsOf([...rows, bound], chart).map(({ peer }) => peer)).toEqual(['roomcast', 'roomcast']);
   });
 
   it.each([
@@ -90,6 +100,21 @@ describe('the page', () => {
     expect(page).toContain('- nchan: run 2: it fell over');
     expect(page).toContain('![CPU](../bench/results/2026-01-02/fanout-1.svg)');
     expect(page).toContain('It is the kernel.');
+  });
+
+  it('marks what was the limit of the generator, and says how far runs were apart', () => {
+    const several = new Rows();
+    for (const cpu of [1, 5, 2]) several.add('nats', { setting: { rate: 9 }, figures: { cpu } });
+    several.add('nchan', { setting: { rate: 9 }, figures: { cpu: 4, generatorPercent: 90 } });
+    const columns = [{ key: 'cpu', title: 'CPU', digits: 1, hasRange: true }];
+    const text = benchmarksPage({
+      reports: [{ ...report, columns, rows: several.finish(['nats', 'nchan']) }],
+      chart: () => undefined,
+      findings: () => undefined,
+    });
+    expect(text).toContain('| nats | 2.0 (1.0–5.0) |');
+    expect(text).toContain('| nchan † | 4.0 |');
+    expect(text).toMatch(/^† generator-bound: /m);
   });
 
   it('has every target, and none is missed for want of figures', () => {
@@ -125,10 +150,65 @@ describe('targets', () => {
     expect(floor([at('roomcast', 5)])).toMatchObject({ isHit: undefined });
   });
 
+  it('are open where the generator was the limit, for ours and for peers', () => {
+    const at = (peer: string, cpuUsPerDelivery: number, generatorPercent: number) =>
+      row(peer, { perSecond: 50 }, { cpuUsPerDelivery, generatorPercent });
+    const against = (given: Row[]) =>
+      judged('fanout', given).find(({ target }) => target.includes("socketio's"));
+    expect(against([at('roomcast', 9, 50), at('socketio', 8, 50)])).toMatchObject({ isHit: false });
+    expect(against([at('roomcast', 9, 95), at('socketio', 8, 50)])).toMatchObject({ isHit: undefined });
+    expect(against([at('roomcast', 7, 50), at('socketio', 8, 95)])).toMatchObject({
+      isHit: undefined,
+      measured: expect.stringContaining('generator-bound'),
+    });
+  });
+
+  it('of stalls look at the worst run, not at the median', () => {
+    const several = new Rows();
+    for (const stallMs of [10, 60, 12])
+      several.add('roomcast', { setting: { perSecond: 1 }, figures: { stallMs } });
+    const stall = judged('fanout', several.finish(['roomcast'])).find(({ target }) =>
+      target.includes('stall'),
+    );
+    expect(stall).toMatchObject({ isHit: false, measured: '60 ms in the worst run' });
+  });
+
+  it('of slow readers hold memory against the bound of the configuration, for both pauses', () => {
+    const slow = (pausedSeconds: number, memoryGrowthMb: number) =>
+      row(
+        'roomcast',
+        { slow: 50, pausedSeconds },
+        { p99ChangePercent: 5, memoryGrowthMb, complete: 20, reset: 30 },
+      );
+    expect(judged('slow', [slow(3, 64), slow(9, 101)])).toEqual([
+      expect.objectContaining({ isHit: true, target: expect.stringContaining('100 MB') }),
+      expect.objectContaining({ isHit: false, measured: 'p99 5 %, 101 MB, 20 complete, 30 reset' }),
+    ]);
+  });
+
   it('are about peers, scenarios and columns that exist', () => {
     const names = new Set(SCENARIOS.map(({ name }) => name));
     for (const { scenario } of judge([])) expect(names).toContain(scenario);
     expect(new Set(PEERS.map(({ name }) => name)).size).toBe(PEERS.length);
+  });
+});
+
+describe('a result that is there already', () => {
+  const wanted = { commit: 'abc1234', runs: 3, now: new Date('2026-01-02T20:00:00.000Z') };
+
+  it('is kept by who runs everything, where it is of this commit, of the last day, of all peers and of as many runs', () => {
+    expect(isFresh(report, wanted)).toBe(true);
+    expect(isFresh({ ...report, commit: 'other' }, wanted)).toBe(false);
+    expect(isFresh({ ...report, runs: 1 }, wanted)).toBe(false);
+    expect(isFresh({ ...report, only: ['roomcast'] }, wanted)).toBe(false);
+    expect(isFresh(report, { ...wanted, now: new Date('2026-01-03T20:00:00.000Z') })).toBe(false);
+  });
+
+  it('is measured again where this project failed in it', () => {
+    const failed = report.peers.map((peer) =>
+      peer.name === 'roomcast' ? { ...peer, failures: ['run 1: it fell over'] } : peer,
+    );
+    expect(isFresh({ ...report, peers: failed }, wanted)).toBe(false);
   });
 });
 

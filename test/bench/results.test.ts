@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { mergeTimes, newTimes, packTimes, percentileMs, record } from '../../bench/generator/histogram.ts';
+import { Ticks } from '../../bench/generator/nap.ts';
 import { pace } from '../../bench/generator/pacer.ts';
 import { Rows } from '../../bench/report/results.ts';
-import { median, medians } from '../../bench/report/statistics.ts';
+import { median, medians, ranges } from '../../bench/report/statistics.ts';
 import { formatNumber, markdownTable, textTable } from '../../bench/report/table.ts';
 
 describe('medians', () => {
@@ -11,6 +12,10 @@ describe('medians', () => {
     expect(median([4, 1, 2, 3])).toBe(2.5);
     expect(median([Number.NaN, 5])).toBe(5);
     expect(median([])).toBeNaN();
+  });
+
+  it('stand beside the lowest and the highest run', () => {
+    expect(ranges([{ a: 2, b: Number.NaN }, { a: 1 }, { a: 9 }])).toEqual({ a: [1, 9] });
   });
 
   it('are taken of each figure by itself', () => {
@@ -40,13 +45,53 @@ describe('histograms', () => {
 });
 
 describe('pacing', () => {
-  it('hands over every message once, in order, at the rate asked for', async () => {
-    const seen: number[] = [];
-    const { fromUs, toUs } = await pace(1000, 100, (n, count) => {
-      for (let k = n; k < n + count; k += 1) seen.push(k);
-    });
-    expect(seen).toEqual(Array.from({ length: 100 }, (_, n) => n));
+  it('hands over every message once, in order, at the rate asked for, and says when it was due', async () => {
+    const seen: [number, number][] = [];
+    const { fromUs, toUs } = await pace(1000, 100, (n, atUs) => seen.push([n, atUs]));
+    expect(seen).toEqual(Array.from({ length: 100 }, (_, n) => [n, fromUs + n * 1000]));
     expect((toUs - fromUs) / 1000).toBeGreaterThanOrEqual(98);
+  });
+
+  it('counts the delay of a publisher that was held up instead of hiding it', async () => {
+    let last = 0;
+    const { fromUs, lagP99Us } = await pace(1000, 40, (n, atUs) => {
+      last = atUs;
+      const until = performance.now() + 50;
+      if (n === 0) while (performance.now() < until);
+    });
+    expect(last).toBe(fromUs + 39_000);
+    expect(lagP99Us).toBeGreaterThan(40_000);
+  });
+});
+
+describe('a worker that only drains', () => {
+  const clock = (now: number) => ({ at: now, slept: [] as number[] });
+  const ticksOn = (state: ReturnType<typeof clock>) =>
+    new Ticks({
+      now: () => state.at,
+      sleep: (ms) => {
+        state.slept.push(ms);
+        state.at += ms;
+      },
+    });
+
+  it('sleeps from the end of its work to the next tick', () => {
+    const state = clock(100);
+    const ticks = ticksOn(state);
+    ticks.rest();
+    state.at += 15;
+    ticks.rest();
+    expect(state.slept).toEqual([20, 5]);
+  });
+
+  it('does not sleep while there is more work than fits between two ticks', () => {
+    const state = clock(0);
+    const ticks = ticksOn(state);
+    for (let turn = 0; turn < 3; turn += 1) {
+      state.at += 25;
+      ticks.rest();
+    }
+    expect(state.slept).toEqual([]);
   });
 });
 

@@ -4,9 +4,9 @@ import { centrifugo } from '../../bench/peers/centrifugo.ts';
 import { nats } from '../../bench/peers/nats.ts';
 import type { Wire } from '../../bench/generator/wire.ts';
 
-/** Feeds `frames` byte by byte and in whole, expects the same of both. */
+/** Feeds `frames` byte by byte, in small pieces and in whole, expects the same of all. */
 function count(wire: Wire, frames: readonly string[]) {
-  const results = [1, 1_000_000].map((size) => {
+  const results = [1, 10, 17, 1_000_000].map((size) => {
     const heard: string[] = [];
     const counter = wire.counter?.((line) => heard.push(line));
     for (const frame of frames) {
@@ -18,14 +18,20 @@ function count(wire: Wire, frames: readonly string[]) {
     }
     return { messages: counter?.messages, heard };
   });
-  expect(results[0]).toEqual(results[1]);
+  for (const other of results) expect(other).toEqual(results[0]);
   return results[0];
 }
 
 describe('the NATS counter', () => {
   it('counts messages across frames and skips payloads that look like the protocol', () => {
-    const frames = ['INFO {}\r\nMSG room 1 9\r\nMSG a 1 1', '\r\nMSG room 1 2\r\nhi\r\nPING\r\n', 'PONG\r\n'];
-    expect(count(nats.wire, frames)).toEqual({ messages: 2, heard: ['INFO {}', 'PING', 'PONG'] });
+    const frames = [
+      'INFO {}\r\nMSG room 1 9\r\nMSG a 1 1',
+      '\r\nMSG room 1 2\r\nhi\r\nPING\r\n',
+      'PONG\r\n',
+      'MSG room 1 123\r\n',
+    ];
+    frames.push(`${'MSG room 1 1\r\n'.repeat(8)}...........\r\nPING\r\n`);
+    expect(count(nats.wire, frames)).toEqual({ messages: 3, heard: ['INFO {}', 'PING', 'PONG', 'PING'] });
   });
 });
 
