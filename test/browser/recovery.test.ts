@@ -49,11 +49,15 @@ test('a killed connection comes back with the number of messages it missed', asy
   await demo.connected();
   const count = await counting(nodes[1].url, 'kill', 20);
   await demo.sees('3');
-  await demo.page.getByRole('button', { name: 'Kill my connection' }).click();
+  // Counted in the turn of the click: asked for later, the first recovered messages may be there already. One that
+  // had just come may not be drawn yet; at 20 messages a second it is one at most.
+  const before = await demo.page.getByRole('button', { name: 'Kill my connection' }).evaluate((button) => {
+    (button as HTMLElement).click();
+    return document.querySelectorAll('#messages > li').length;
+  });
   await demo.badgeSays(/^Reconnecting/);
   expect(await demo.badge.getAttribute('data-tone')).toBe('warn');
   expect(await demo.page.getByRole('button', { name: 'Kill my connection' }).isDisabled()).toBe(true);
-  const before = (await demo.texts()).length;
   await demo.notice(/Connection restored/);
   await demo.connected();
   const said = await count.stop();
@@ -70,7 +74,7 @@ test('a killed connection comes back with the number of messages it missed', asy
     .locator('#messages > li')
     .evaluateAll((items) => items.map((item) => item.className));
   const place = rows.findIndex((name) => name.startsWith('notice'));
-  expect(place).toBe(before + recovered);
+  expect([before, before + 1]).toContain(place - recovered);
   const diary = await demo.page.locator('#events').textContent();
   expect(diary).toMatch(
     /#kill: \d+ messages? recovered.*Connected to node-a after .*You killed the connection/,

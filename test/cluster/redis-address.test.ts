@@ -64,8 +64,8 @@ test('REDIS_TLS_URL with an authority of its own, trusted by NODE_EXTRA_CA_CERTS
 
 test('a certificate of an authority that is not trusted: not ready, and the log says why', async () => {
   const node = await nodeForTest({ REDIS_TLS_URL: `rediss://127.0.0.1:${tlsPort}` });
-  const lost = await node.line((line) => line.msg === 'Redis link lost');
-  expect(lost['reason']).toMatch(/certificate/);
+  const told = await node.line((line) => line.msg === 'Redis cannot be reached yet, trying again');
+  expect(told['reason']).toMatch(/certificate/);
   expect(await node.readyStatus()).toBe(404);
   expect(await node.health()).toMatchObject({ redis_status: 'down' });
   await node.kill('SIGKILL');
