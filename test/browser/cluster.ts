@@ -10,8 +10,9 @@ export interface Cluster {
   readonly balancer: Haproxy;
 }
 
-/** Quick to find a dead Redis and to tell presence: the tests wait for both. */
+/** Quick to find a dead Redis and to tell presence: the tests wait for both. Slow to come back: they look at what is said meanwhile. */
 const SETTINGS = {
+  RECONNECT_MIN_MS: '800',
   REDIS_DEADLINE_MS: '500',
   CANARY_MS: '200',
   CANARY_DEAD_MS: '700',
