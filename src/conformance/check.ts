@@ -25,7 +25,7 @@ export function cannotBeSeen(name: string, reason: string): Check {
   };
 }
 
-/** Reasons of `cannotBeSeen`. docs/decisions/0035 says which checks wait for what. */
+/** Reasons of `cannotBeSeen`. docs/decisions/0019 says which checks wait for what. */
 export const NEEDS_AUTHENTICATION =
   'needs a server with authentication, which this version of the suite cannot sign tokens for';
 export const NEEDS_OPERATOR_COMMANDS =

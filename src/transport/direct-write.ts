@@ -3,7 +3,7 @@
  * peer that reads, the kernel takes a frame at once: then all that `socket.write`
  * adds, a request and a state machine per write, is a tenth of what a delivery
  * costs. One request serves all such writes, because a write that completes at
- * once leaves it unused. docs/decisions/0045.
+ * once leaves it unused. docs/decisions/0021.
  *
  * It needs private parts of Node, so it trusts nothing: which Node this is, what
  * the handle has, and what the first write did are looked at, and where anything
