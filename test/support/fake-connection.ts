@@ -87,6 +87,8 @@ export class FakeConnection implements Connection {
       this.progress += this.heldBytes;
     }
     this.heldBytes = 0;
+    // As a socket: what waited for the cork alone is taken now, and who waits for that is told.
+    if (this.queuedBytes === 0) this.#drained();
   }
 
   onDrained(then: () => void): void {
@@ -97,8 +99,13 @@ export class FakeConnection implements Connection {
   /** The peer reads again, and takes everything. */
   drain(): void {
     this.stuck = false;
-    this.progress += this.queuedBytes;
-    this.queuedBytes = 0;
+    // What the turn still holds back is not written yet.
+    this.progress += this.queuedBytes - this.heldBytes;
+    this.queuedBytes = this.heldBytes;
+    if (this.queuedBytes === 0) this.#drained();
+  }
+
+  #drained(): void {
     for (const then of this.#waiting.splice(0)) then();
   }
 
