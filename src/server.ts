@@ -14,13 +14,13 @@ import type { Clock, Random } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import { openAccess } from './node/access.ts';
 import { Node } from './node/node.ts';
-import { watchEventLoop } from './ops/event-loop-lag.ts';
+import { type EventLoopLag, watchEventLoop } from './ops/event-loop-lag.ts';
 import { systemClock, systemRandom } from './ops/system-clock.ts';
 import { CLOSE, type CloseCode } from './protocol/codes.ts';
 import { clientAddress } from './transport/client-address.ts';
 import { demoRoutes } from './transport/http/demo.ts';
 import { type Health, healthRoutes } from './transport/http/health.ts';
-import { createHttp } from './transport/http/http-server.ts';
+import { createHttp, type Http } from './transport/http/http-server.ts';
 import { WsListener } from './transport/ws-listener.ts';
 import { VERSION } from './version.ts';
 
@@ -40,6 +40,17 @@ export interface Server {
   close(): Promise<void>;
   /** Stops at once because of a defect of ours: the same, but clients are told so (1011). */
   fail(): Promise<void>;
+}
+
+/** What has to be stopped, and what stopping needs. */
+interface Parts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly node: Node;
+  readonly sockets: WsListener;
+  readonly http: Http;
+  readonly lag: EventLoopLag;
 }
 
 /** What the connections that are left are told. */
@@ -79,11 +90,8 @@ export function createServer(options: ServerOptions): Server {
     settings: config,
   });
   const startedAtMs = clock.now();
-  let stopping = false;
-  let drained: Promise<void> | undefined;
-  let stopped: Promise<void> | undefined;
-
-  const ready = () => !stopping && node.ready;
+  const shutdown = createShutdown({ config, clock, logger, node, sockets, http, lag });
+  const ready = () => !shutdown.begun && node.ready;
   const health = (): Health => ({
     node: config.nodeName,
     version: VERSION,
@@ -97,6 +105,27 @@ export function createServer(options: ServerOptions): Server {
   healthRoutes(http.app, { ready, health });
   if (config.demo === 'on') demoRoutes(http.app, builtFiles());
 
+  return {
+    async listen() {
+      await http.app.listen({ host: config.host, port: config.port });
+      sockets.attach(http.server);
+      node.start();
+      const address = http.server.address() as AddressInfo;
+      return { host: config.host, port: address.port };
+    },
+    drain: () => shutdown.drain(),
+    close: () => shutdown.end(STOPPED),
+    fail: () => shutdown.end(FAILED),
+  };
+}
+
+/** How it ends, once, whoever asks and however often. */
+function createShutdown(parts: Parts) {
+  const { config, clock, logger, node, sockets, http, lag } = parts;
+  let begun = false;
+  let drained: Promise<void> | undefined;
+  let stopped: Promise<void> | undefined;
+
   /** Both at once: the HTTP server waits for the upgraded sockets, and each has its bound. */
   const stop = async (why: Goodbye) => {
     await Promise.all([sockets.stop(why.code, why.reason), http.close()]);
@@ -106,13 +135,13 @@ export function createServer(options: ServerOptions): Server {
   };
 
   const end = (why: Goodbye) => {
-    stopping = true;
+    begun = true;
     stopped ??= stop(why);
     return stopped;
   };
 
   const drain = async () => {
-    stopping = true;
+    begun = true;
     logger.info({ connections: node.hub.connections }, 'draining');
     // Two checks of the proxy see `/ready` say 404 before the first upgrade is refused.
     if (node.hub.connections > 0) await pause(clock, config.drainNoticeMs);
@@ -122,19 +151,15 @@ export function createServer(options: ServerOptions): Server {
   };
 
   return {
-    async listen() {
-      await http.app.listen({ host: config.host, port: config.port });
-      sockets.attach(http.server);
-      node.start();
-      const address = http.server.address() as AddressInfo;
-      return { host: config.host, port: address.port };
+    /** From here on `/ready` says no. */
+    get begun() {
+      return begun;
     },
     drain() {
       drained ??= drain();
       return drained;
     },
-    close: () => end(STOPPED),
-    fail: () => end(FAILED),
+    end,
   };
 }
 
