@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { measureCeiling } from './generator/ceiling.ts';
 import { ceilingText } from './generator/ceiling-text.ts';
 import { HELP } from './help.ts';
-import { pinThisProcess } from './machine/pinning.ts';
+import { coresOf, pinThisProcess } from './machine/pinning.ts';
 import { BusyError } from './machine/quiet.ts';
 import { PEERS, peerNamed } from './peers/registry.ts';
 import { Progress } from './report/progress.ts';
@@ -88,7 +88,7 @@ function namedPeer(name: string) {
 
 process.on('SIGINT', () => process.exit(130));
 process.on('SIGTERM', () => process.exit(143));
-pinThisProcess();
+pinThisProcess(coresOf());
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

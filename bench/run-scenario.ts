@@ -9,6 +9,7 @@ import { homedir } from 'node:os';
 import { measureCeiling } from './generator/ceiling.ts';
 import { ceilingText } from './generator/ceiling-text.ts';
 import { describeMachine, measuredCommit } from './machine/machine.ts';
+import { coresOf, pinThisProcess } from './machine/pinning.ts';
 import { BusyError, waitUntilQuiet } from './machine/quiet.ts';
 import type { Peer } from './peers/peer.ts';
 import { estimateSeconds, estimateText } from './report/estimate.ts';
@@ -43,7 +44,9 @@ export async function runScenario(
   const missing = scenario.prepare?.();
   if (missing !== undefined) throw new Error(`${scenario.name} cannot run here: ${missing}`);
   const startedAt = new Date();
-  const machine = describeMachine();
+  const { cores = coresOf() } = scenario;
+  pinThisProcess(cores);
+  const machine = describeMachine(cores);
   const { peers, reports } = await preparePeers(scenario, candidates, progress);
   if (!quick) {
     const seconds = estimateSeconds(scenario.secondsPerPeer, peers.length, runs);

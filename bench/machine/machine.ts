@@ -1,7 +1,7 @@
 /** What the figures were measured on, for whoever compares them with others. */
 import { spawnSync } from 'node:child_process';
 import { cpus, loadavg, release, totalmem, type } from 'node:os';
-import { coresOf } from './pinning.ts';
+import type { Cores } from './pinning.ts';
 
 export interface Machine {
   readonly processor: string;
@@ -16,9 +16,8 @@ export interface Machine {
   readonly loadAverage: number;
 }
 
-export function describeMachine(): Machine {
+export function describeMachine({ server, generator, redis }: Cores): Machine {
   const processors = cpus();
-  const { server, generator, redis } = coresOf();
   return {
     processor: processors[0]?.model.trim() ?? 'unknown',
     cores: processors.length,
@@ -29,7 +28,7 @@ export function describeMachine(): Machine {
     loadAverage: loadavg()[0] ?? Number.NaN,
     pinning:
       server.length === 0
-        ? 'nothing pinned: one core for all'
+        ? 'nothing pinned'
         : `server on core ${server.join(', ')}; generator on ${generator.join(', ')}; Redis on ${redis.join(', ')}`,
   };
 }

@@ -18,8 +18,11 @@ export interface Cores {
   readonly redis: readonly number[];
 }
 
+/** Nothing is kept apart: for how long an answer takes, where `coresOf` is for what a delivery costs. */
+export const ANYWHERE: Cores = { server: [], generator: [], redis: [] };
+
 export function coresOf(count: number = CORES): Cores {
-  if (process.platform !== 'linux' || count < 2) return { server: [], generator: [], redis: [] };
+  if (process.platform !== 'linux' || count < 2) return ANYWHERE;
   const others = Array.from({ length: count - 1 }, (_, n) => n + 1);
   // With four or more, Redis does not have to share a core with the generator.
   const [redis, ...rest] = others;
@@ -39,8 +42,9 @@ export function pinned(cores: readonly number[], command: readonly string[]): st
 }
 
 /** The bench itself polls, adds up and holds some clients: it, too, stays off the core of the server. */
-export function pinThisProcess(): void {
-  const { generator } = coresOf();
-  if (generator.length === 0) return;
-  spawnSync('taskset', ['-a', '-c', '-p', generator.join(','), String(process.pid)], { stdio: 'ignore' });
+export function pinThisProcess({ generator }: Cores): void {
+  if (process.platform !== 'linux') return;
+  const all = Array.from({ length: CORES }, (_, n) => n);
+  const cores = generator.length > 0 ? generator : all;
+  spawnSync('taskset', ['-a', '-c', '-p', cores.join(','), String(process.pid)], { stdio: 'ignore' });
 }

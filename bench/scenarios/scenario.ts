@@ -3,6 +3,7 @@
  * medians, tables and charts are the same for all and made from `columns` and
  * `chart` elsewhere.
  */
+import type { Cores } from '../machine/pinning.ts';
 import type { Peer } from '../peers/peer.ts';
 
 /** Named numbers of one measurement. NaN: not measured here. */
@@ -51,6 +52,8 @@ export interface Scenario {
   readonly charts: readonly ChartSpec[];
   /** About how long one peer takes in one run, for the estimate before a run. */
   readonly secondsPerPeer: number;
+  /** Where it runs what it starts; without it, apart. */
+  readonly cores?: Cores;
   suits(peer: Peer): boolean;
   /** What it needs beside the peers. The reason where that cannot be had here. */
   prepare?(): string | undefined;

@@ -1,7 +1,7 @@
 /** One peer, started with what it needs on its cores, and a load beside it. Everything is gone afterwards. */
 import { spawnSync } from 'node:child_process';
 import { Load } from '../generator/load.ts';
-import { coresOf } from '../machine/pinning.ts';
+import { type Cores, coresOf } from '../machine/pinning.ts';
 import type { Peer, RunningPeer } from '../peers/peer.ts';
 import { type RedisServer, startRedis } from '../../test/support/redis-server.ts';
 
@@ -16,10 +16,9 @@ export interface Session {
   readonly redisPids: readonly number[];
 }
 
-/** A Redis away from the cores of the server. */
-export async function startPinnedRedis(): Promise<RedisServer> {
+/** A Redis on its own cores, where there are such. */
+async function startPinnedRedis({ redis: cores }: Cores): Promise<RedisServer> {
   const redis = await startRedis();
-  const { redis: cores } = coresOf();
   if (cores.length > 0) {
     const { status } = spawnSync('taskset', ['-a', '-c', '-p', cores.join(','), String(redis.pid)]);
     if (status !== 0) throw new Error('taskset failed: install util-linux, without it nothing is kept apart');
@@ -32,9 +31,9 @@ export async function* withPeer<T>(
   peer: Peer,
   nodes: number,
   act: (session: Session) => AsyncIterable<T>,
+  cores: Cores = coresOf(),
 ): AsyncGenerator<T> {
-  const cores = coresOf();
-  const redis = peer.usesRedis ? await startPinnedRedis() : undefined;
+  const redis = peer.usesRedis ? await startPinnedRedis(cores) : undefined;
   let running: RunningPeer | undefined;
   let load: Load | undefined;
   try {

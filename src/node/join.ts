@@ -1,5 +1,5 @@
 /**
- * Join: hear the room, be present in it, get what was missed, and from the next
+ * Join: hear the room and be present in it, get what was missed, and from the next
  * message on get everything. The reply, the place among the members and the
  * position are set in one turn of the event loop, so that nothing is heard
  * between them: no message is missed and none comes twice. Each step that
@@ -80,8 +80,9 @@ export async function join(parts: JoinParts, session: Session, frame: JoinFrame)
   try {
     const heard = interest.acquire(room);
     undo.push(() => void heard.then(() => interest.release(room), nothingToRelease));
-    await status.whileUp(heard);
-    const version = await status.whileUp(enter(parts, session, room, state, undo));
+    // Both at once: what is heard of the room from now on and the snapshot below meet at this version or above it.
+    const entered = enter(parts, session, room, state, undo);
+    const [version] = await status.whileUp(Promise.all([entered, heard]));
     const view = await status.whileUp(parts.presence.view(room, version));
     // Set through another node before this one had the user: a later rebuild must not write an empty state in its place.
     const known = view.members?.find(({ user }) => user === session.user);

@@ -75,6 +75,26 @@ describe('a first join', () => {
     expect(ann.connection.reply('j')).toMatchObject({ type: 'joined', seq: 2 });
   });
 
+  it('asks to be heard and to be present at once, and who is there when both are answered', async () => {
+    const { hello, store, settle } = begin();
+    const ann = await hello('ann');
+    const [heard, present] = [gate(), gate()];
+    store.before('subscribe', () => heard.opened);
+    store.after('hold', (room) => (room === 'r' ? present.opened : undefined));
+    const asked = () =>
+      store.calls.filter((call) => call.split(' ')[1] === 'r').map((call) => call.split(' ')[0]);
+    ann.say({ type: 'join', id: 'j', room: 'r' });
+    await settle();
+    expect(new Set(asked())).toEqual(new Set(['subscribe', 'hold']));
+    heard.open();
+    await settle();
+    expect(asked()).not.toContain('snapshot');
+    present.open();
+    await settle();
+    expect(asked()).toContain('snapshot');
+    expect(ann.connection.reply('j')).toMatchObject({ type: 'joined', members: [{ user: 'ann' }] });
+  });
+
   it('shares its subscription and its read with all who join meanwhile', async () => {
     const { hello, store, settle } = begin();
     const clients = [await hello('a'), await hello('b'), await hello('c')];
