@@ -26,6 +26,8 @@ export interface Holding {
   dirty: boolean;
   /** Closed connections are held until this moment (Clock.now()), so that a reload shows nothing. */
   heldUntilMs: number | undefined;
+  /** A version of the room that has what was written last; 0 where nothing was. Who asked for it is answered at no older one. */
+  version: number;
 }
 
 export type FormerState = Pick<Holding, 'state' | 'stated'>;
@@ -124,6 +126,7 @@ export class PresenceLedger {
     for (const users of this.#rooms.values()) {
       for (const holding of users.values()) {
         holding.dirty = true;
+        holding.version = 0;
         all.push(holding);
       }
     }
@@ -153,6 +156,7 @@ export class PresenceLedger {
       leaving: undefined,
       dirty: false,
       heldUntilMs: undefined,
+      version: 0,
     };
     const users = this.#rooms.get(room);
     if (users) users.set(user, holding);

@@ -125,7 +125,7 @@ export class PresenceWriter {
   }
 
   #settled(holding: Holding): Promise<number> {
-    if (!holding.dirty && !this.#writing.has(holding)) return Promise.resolve(0);
+    if (!holding.dirty && !this.#writing.has(holding)) return Promise.resolve(holding.version);
     return new Promise((resolve, reject) => {
       const waiters = this.#waiters.get(holding) ?? [];
       waiters.push({ resolve, reject });
@@ -176,6 +176,7 @@ export class PresenceWriter {
   }
 
   #written(holding: Holding, version: number): void {
+    holding.version = version;
     for (const waiter of this.#writing.get(holding) ?? []) waiter.resolve(version);
     this.#writing.delete(holding);
     if (holding.dirty) {

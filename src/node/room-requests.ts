@@ -140,11 +140,14 @@ export class RoomRequests {
     // The online state of a user is no room to be joined; who may ask is the access port's to say.
     if (isInboxRoom(room)) this.#permit(session, 'presence', room);
     else this.#joined(session, 'presence', room);
-    this.#parts.status.mustBeUp();
-    const known = await this.#parts.status.whileUp(this.#parts.presence.view(room, 0));
+    const { status, writer, presence } = this.#parts;
+    status.mustBeUp();
+    // Its own `state` may be acknowledged before the change is heard: who asks next sees it all the same.
+    const atLeast = writer.ledger.get(room, session.user)?.version ?? 0;
+    const known = await status.whileUp(presence.view(room, atLeast));
     const subscription = session.subscriptions.get(room);
     if (subscription) this.#parts.fanOut.flushTo(subscription);
-    const view = this.#parts.presence.sealed(room, known);
+    const view = presence.sealed(room, known);
     presenceTold(session, room, view.version);
     session.connection.send(
       presenceReply({ id, room, version: view.version, count: view.count, members: view.members }),

@@ -66,7 +66,7 @@ describe('the presence writer', () => {
     expect(asked()).toEqual(['hold r ann {}']);
     await answer(0);
     expect(await first).toBe(1);
-    expect(await writer.enter('r', 'ann', undefined)).toBe(0);
+    expect(await writer.enter('r', 'ann', undefined)).toBe(1);
     expect(asked()).toHaveLength(1);
   });
 

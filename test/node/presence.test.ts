@@ -248,6 +248,35 @@ describe('the state of a user', () => {
     expect(reply['members']).toMatchObject([{ user: 'watcher' }, { user: 'ann', state: { n: 2 } }]);
   });
 
+  it('that was acknowledged is in what is asked for next, by any tab and also where the channel is slow', async () => {
+    // Seen with a state of 100 KB: `ok` came, the change was still on its way, and `presence` showed the old state.
+    const { hello, store, advance } = begin();
+    const [ann, annToo] = [await hello('ann'), await hello('ann')];
+    await ann.join('r');
+    store.delayEvents();
+    expect(await ann.request({ type: 'state', room: 'r', state: { n: 1 } })).toMatchObject({ type: 'ok' });
+    ann.say({ type: 'presence', id: 'p', room: 'r' });
+    annToo.say({ type: 'join', id: 'j', room: 'r' });
+    await advance(300);
+    for (const reply of [ann.connection.reply('p'), annToo.connection.reply('j')])
+      expect(reply).toMatchObject({ members: [{ user: 'ann', state: { n: 1 } }] });
+  });
+
+  it('is not waited for in a store that came back empty', async () => {
+    const { hello, store, settle, advance } = begin();
+    const ann = await hello('ann');
+    await ann.join('r');
+    for (let n = 1; n <= 9; n += 1) await ann.request({ type: 'state', room: 'r', state: { n } });
+    store.loseLink();
+    store.empty();
+    store.relink(false);
+    store.rebuild();
+    await advance(30_000);
+    ann.say({ type: 'presence', id: 'p', room: 'r' });
+    await settle();
+    expect(ann.connection.reply('p')).toMatchObject({ members: [{ user: 'ann', state: { n: 9 } }] });
+  });
+
   it('is left as it is by a join without one, and ends with the membership', async () => {
     const { hello, advance } = begin();
     const ann = await hello('ann');
