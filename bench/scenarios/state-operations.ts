@@ -1,6 +1,7 @@
 /** How long join, state and presence take, each at 500 a second over two nodes. This project alone. */
-import { TestClient } from '../../test/support/test-client.ts';
+import { AskingClient } from '../generator/asking-client.ts';
 import { ANYWHERE } from '../machine/pinning.ts';
+import type { Endpoint } from '../generator/connection.ts';
 import { LATENCY_COLUMNS } from './columns.ts';
 import { atRate, Latencies } from './latencies.ts';
 import type { Measured, Scenario, ScenarioSettings } from './scenario.ts';
@@ -16,26 +17,25 @@ const GROUPS = 10;
 const roomOf = (n: number) => `room-${Math.floor(n / CLIENTS)}-${n % GROUPS}`;
 const homeOf = (n: number) => `home-${n % GROUPS}`;
 
-const OPERATIONS: Readonly<Record<string, (client: TestClient, n: number) => Promise<{ type: string }>>> = {
-  join: (client, n) => client.join(roomOf(n)),
-  state: (client, n) => client.request({ type: 'state', room: homeOf(n), state: { n } }),
-  presence: (client, n) => client.request({ type: 'presence', room: homeOf(n) }),
+const OPERATIONS: Readonly<Record<string, (client: AskingClient, n: number) => Promise<void>>> = {
+  join: (client, n) => client.ask({ type: 'join', room: roomOf(n) }),
+  state: (client, n) => client.ask({ type: 'state', room: homeOf(n), state: { n } }),
+  presence: (client, n) => client.ask({ type: 'presence', room: homeOf(n) }),
 };
 
 async function* measure({ running }: Session, { quick, say }: ScenarioSettings): AsyncGenerator<Measured> {
-  const clients: TestClient[] = [];
+  const clients: AskingClient[] = [];
   try {
     for (let n = 0; n < CLIENTS; n += 1) {
-      const node = running.nodes[n % running.nodes.length];
-      clients.push(await TestClient.hello(`ws://${node?.host}:${node?.port}/ws`, `user-${n}`));
+      const node = running.nodes[n % running.nodes.length] as Endpoint;
+      clients.push(await AskingClient.hello(node, `user-${n}`));
     }
-    for (const [n, client] of clients.entries()) await client.join(homeOf(n));
+    for (const [n, client] of clients.entries()) await client.ask({ type: 'join', room: homeOf(n) });
     for (const [operation, act] of Object.entries(OPERATIONS)) {
       let latencies = new Latencies();
       const run = async (n: number) => {
         const at = performance.now();
-        const reply = await act(clients[n % CLIENTS] as TestClient, n);
-        if (reply.type === 'error') throw new Error(`${operation} was refused: ${JSON.stringify(reply)}`);
+        await act(clients[n % CLIENTS] as AskingClient, n);
         latencies.since(at);
       };
       const warmup = quick ? 1 : WARMUP_SECONDS;
@@ -47,7 +47,7 @@ async function* measure({ running }: Session, { quick, say }: ScenarioSettings):
       yield { setting: { operation }, figures };
     }
   } finally {
-    for (const client of clients) client.socket.terminate();
+    for (const client of clients) client.close();
   }
 }
 
