@@ -9,7 +9,7 @@ const ROOMS = 100;
 const MEMBERS = 10;
 const PAYLOAD_BYTES = 100;
 /** Long enough that collections of garbage fall into every one. */
-const SHARE_SECONDS = 20;
+const SHARE_SECONDS = 12;
 const SHARES = [0.1, 0.5, 0.8];
 const AT_LEAST = 'the generator was full before the server: saturation is at least this';
 /** The search for saturation doubles from here. */
@@ -64,7 +64,7 @@ export const latency: Scenario = {
       y: { key: 'p99Ms', title: 'p99, ms', scale: 'log' },
     },
   ],
-  secondsPerPeer: 110,
+  secondsPerPeer: 86,
   suits: (peer) => peer.clusters,
   measure: (peer, settings) => withPeer(peer, 2, (session) => measure(session, settings)),
 };

@@ -13,7 +13,7 @@ const RAMPS = [
 ];
 /** Has a target for its p99: in a few seconds that only says whether a collection of garbage fell in. */
 const isJudged = (rooms: number, perSecond: number) => rooms === 100 && perSecond === 4000;
-const LONG_SECONDS = 25;
+const LONG_SECONDS = 15;
 const QUICK_RAMPS = [{ rooms: 100, rates: [500, 2000] }];
 
 async function* ramp(
@@ -63,7 +63,7 @@ export const rooms: Scenario = {
       y: { key: 'p99Ms', title: 'p99, ms', scale: 'log' },
     },
   ],
-  secondsPerPeer: 85,
+  secondsPerPeer: 72,
   suits: (peer) => peer.hasRooms,
   async *measure(peer, settings) {
     for (const one of settings.quick ? QUICK_RAMPS : RAMPS) {
