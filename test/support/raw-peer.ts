@@ -169,15 +169,19 @@ export class RawPeer {
 
   /** Resolves once the condition holds, looked at after everything that comes. */
   async until(holds: (peer: RawPeer) => boolean, what: string, waitMs = 5000): Promise<void> {
-    const deadline = setTimeout(() => this.#changed(), waitMs);
-    const end = performance.now() + waitMs;
-    while (!holds(this)) {
-      if (performance.now() >= end || this.socket.closed) {
-        throw new Error(`no ${what}; got ${JSON.stringify(this.texts.slice(-3))}, close ${this.closeCode}`);
+    let isLate = false;
+    const deadline = setTimeout(() => {
+      isLate = true;
+      this.#changed();
+    }, waitMs);
+    try {
+      while (!holds(this)) {
+        if (isLate || this.socket.closed) throw new Error(`no ${what}; ${this.#lately()}`);
+        await new Promise<void>((resolve) => this.#wake.push(resolve));
       }
-      await new Promise<void>((resolve) => this.#wake.push(resolve));
+    } finally {
+      clearTimeout(deadline);
     }
-    clearTimeout(deadline);
   }
 
   async text(type: string): Promise<Record<string, unknown>> {
@@ -188,6 +192,14 @@ export class RawPeer {
   async closed(): Promise<number | undefined> {
     await this.until((peer) => peer.closeCode !== undefined || peer.socket.closed, 'close');
     return this.closeCode;
+  }
+
+  /** Of texts that are no JSON, too: what a test sends may be anything. */
+  #lately(): string {
+    const last = this.received
+      .slice(-3)
+      .map(({ opcode, payload }) => `${opcode}: ${payload.toString('utf8', 0, 200)}`);
+    return `got ${this.received.length} frames, ${this.#pending.length} bytes of the next, close ${this.closeCode}; the last ${JSON.stringify(last)}`;
   }
 
   #read(chunk: Buffer): void {
