@@ -1,12 +1,22 @@
 /**
- * Server frames of RFC 6455, section 5.2: a text message in one unmasked frame.
+ * Server frames of RFC 6455, section 5.2: a text message in one unmasked frame, and pings and pongs (section 5.5).
  * A frame is made once per room and node and then written to every member, so
  * the header is not computed per recipient. Fragments and extensions do not
  * exist here; connections that negotiated one must not be written to this way.
  */
 const FIN_TEXT = 0x81;
+const FIN_PING = 0x89;
+const FIN_PONG = 0x8a;
 const LENGTH_16_BIT = 126;
 const LENGTH_64_BIT = 127;
+
+/** Without a payload: whatever its peer sends is an answer. */
+export const PING_FRAME = Buffer.from([FIN_PING, 0]);
+
+/** `payload`: of the ping that it answers, at most 125 bytes. */
+export function pongFrame(payload: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([FIN_PONG, payload.length]), payload]);
+}
 
 export function textFrame(payload: string | Buffer): Buffer {
   return typeof payload === 'string' ? fromString(payload) : fromBuffer(payload);

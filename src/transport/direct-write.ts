@@ -30,13 +30,14 @@ interface WriteRequest {
 
 type WriteRequestClass = new () => WriteRequest;
 
-interface Handle {
+/** The part of a socket's handle that is used. */
+export interface DirectHandle {
   readonly writeQueueSize: number;
   readonly bytesWritten: number;
   writeBuffer: (request: object, frames: Buffer) => number;
 }
 
-type WithHandle = Socket & { readonly _handle?: Handle | null };
+type WithHandle = Socket & { readonly _handle?: DirectHandle | null };
 
 /** Whose write it is: told once what was under way is gone, or the socket is. */
 export interface DirectWriter {
@@ -46,8 +47,8 @@ export interface DirectWriter {
 /** What a write came to: not made, taken by the kernel, or under way until `directDone`. */
 export type Written = 'not' | 'taken' | 'under way';
 
-/** The majors whose sources were read and whose sockets pass test/contract/connection-writing. */
-const NODE_MAJORS: readonly string[] = ['20'];
+/** The majors under which test/transport/connection-writing passes: test/full/server-versions runs it under each. */
+export const NODE_MAJORS: readonly string[] = ['20', '22', '24'];
 const FREE = -1;
 
 export class DirectWrite {
@@ -67,21 +68,18 @@ export class DirectWrite {
     return this.#state === 'on';
   }
 
-  /** Itself where a socket may be written to this way, asked once for each; undefined where it never may. */
-  for(socket: Socket): this | undefined {
+  /** Of a socket that may be written to this way, asked once for each; undefined where it never may. */
+  handleOf(socket: Socket): DirectHandle | undefined {
     const handle = (socket as WithHandle)._handle;
-    return this.#state !== 'off' && handle && isPlain(socket, handle) ? this : undefined;
+    return this.#state !== 'off' && handle && isPlain(socket, handle) ? handle : undefined;
   }
 
   /**
-   * Writes where nothing is in front of it, else leaves it to the socket. An error destroys the socket as one of a
-   * write of its own would.
+   * Writes, unless it may not or does not know yet how. Whoever calls it knows that nothing is in front, neither in
+   * the stream of the socket nor in its handle. An error destroys the socket as one of a write of its own would.
    */
-  write(socket: Socket, frames: Buffer, writer: DirectWriter): Written {
+  write(socket: Socket, handle: DirectHandle, frames: Buffer, writer: DirectWriter): Written {
     if (this.#state === 'off') return 'not';
-    const handle = (socket as WithHandle)._handle;
-    const isFree = socket.writableLength === 0 && socket.writableCorked === 0 && socket.writable;
-    if (!handle || !isFree || socket.connecting || handle.writeQueueSize !== 0) return 'not';
     const request = this.#shared;
     if (!request) {
       this.#learn(socket, handle);
@@ -93,7 +91,7 @@ export class DirectWrite {
 
   #write(
     socket: Socket,
-    handle: Handle,
+    handle: DirectHandle,
     request: WriteRequest,
     frames: Buffer,
     writer: DirectWriter,
@@ -118,7 +116,7 @@ export class DirectWrite {
   /** The first one is looked at: the handle must have counted exactly its bytes. */
   #first(
     socket: Socket,
-    handle: Handle,
+    handle: DirectHandle,
     request: WriteRequest,
     frames: Buffer,
     writer: DirectWriter,
@@ -132,7 +130,7 @@ export class DirectWrite {
   }
 
   /** The next write of this socket's own shows the class of its request. */
-  #learn(socket: Socket, handle: Handle): void {
+  #learn(socket: Socket, handle: DirectHandle): void {
     if (this.#state !== 'unknown') return;
     this.#state = 'learning';
     const { writeBuffer } = handle;
@@ -162,7 +160,7 @@ export class DirectWrite {
 }
 
 /** TCP and nothing over it. TLS has a handle that looks alike. */
-function isPlain(socket: Socket, handle: Handle): boolean {
+function isPlain(socket: Socket, handle: DirectHandle): boolean {
   return (
     Object.getPrototypeOf(socket) === Socket.prototype &&
     handle.constructor.name === 'TCP' &&

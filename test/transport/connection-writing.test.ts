@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import type { Connection } from '../../src/core/connection.ts';
 import { textFrame } from '../../src/core/frame.ts';
+import { NODE_MAJORS } from '../../src/transport/direct-write.ts';
 import { listen } from '../support/local-listener.ts';
 import { frame, OPCODE, RawPeer, type RawPeerOptions } from '../support/raw-peer.ts';
 
@@ -18,7 +19,7 @@ interface Opened {
   readonly opened: ReadonlySet<Connection>;
 }
 
-const isKnownNode = process.versions.node.startsWith('20.');
+const isKnownNode = NODE_MAJORS.includes(process.versions.node.split('.')[0] ?? '');
 
 async function open(writeDirect: 'auto' | 'off', options: RawPeerOptions = {}): Promise<Opened> {
   const { port, connections, accepted } = await listen({ settings: { limitOutboxMaxBytes: 0, writeDirect } });
