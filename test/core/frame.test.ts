@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 import * as ws from 'ws';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { textFrame } from '../../src/core/frame.ts';
+import { PING_FRAME, pongFrame, textFrame } from '../../src/core/frame.ts';
 
 /** `ws` exports it, its type package does not know. */
 const { Receiver } = ws as unknown as { Receiver: new (options: object) => Writable };
@@ -11,6 +11,15 @@ const { Receiver } = ws as unknown as { Receiver: new (options: object) => Writa
 interface Read {
   readonly texts: string[];
   readonly binary: boolean;
+}
+
+/** Its events of one name, in order. */
+function heard(event: 'ping' | 'pong', bytes: Buffer): string[] {
+  const receiver = new Receiver({ isServer: false });
+  const payloads: string[] = [];
+  receiver.on(event, (payload: Buffer) => payloads.push(payload.toString()));
+  receiver.write(bytes);
+  return payloads;
 }
 
 function readBack(bytes: Buffer): Read {
@@ -74,5 +83,14 @@ describe('a text frame', () => {
         expect(readBack(textFrame(Buffer.from(text))).texts).toEqual([asRead]);
       }),
     );
+  });
+});
+
+describe('control frames', () => {
+  it('are an empty ping, and a pong with what the ping had, up to the 125 bytes it may have', () => {
+    expect(heard('ping', Buffer.concat([PING_FRAME, PING_FRAME]))).toEqual(['', '']);
+    const payloads = ['', 'a', 'x'.repeat(125)];
+    const pongs = payloads.map((payload) => pongFrame(Buffer.from(payload)));
+    expect(heard('pong', Buffer.concat(pongs))).toEqual(payloads);
   });
 });

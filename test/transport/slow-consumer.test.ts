@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { Connection } from '../../src/core/connection.ts';
 import { listen } from '../support/local-listener.ts';
 import { LocalServer } from '../support/local-server.ts';
-import { RawPeer } from '../support/raw-peer.ts';
+import { frame, OPCODE, RawPeer } from '../support/raw-peer.ts';
 import { TestClient } from '../support/test-client.ts';
 
 const FRAME_BYTES = 16_384;
@@ -79,6 +79,23 @@ test('one frame larger than the limit is no reason to end who reads it', async (
   slow.connection.send('small');
   await slow.peer.until(({ received }) => received.length === 2, 'the one behind it');
   expect(slow.peer.closeCode).toBeUndefined();
+});
+
+test('pings are answered within the same bound: who asks on and does not read is let go of', async () => {
+  const { peer, connection } = await stalled();
+  const pings = Buffer.concat(
+    Array.from({ length: 512 }, () => frame({ opcode: OPCODE.ping, payload: 'p'.repeat(125) })),
+  );
+  let most = 0;
+  while (connection.isOpen) {
+    peer.write(pings);
+    await new Promise((resolve) => setImmediate(resolve));
+    most = Math.max(most, connection.queuedBytes);
+  }
+  expect(most).toBeLessThanOrEqual(LIMIT_BYTES + 127 + HEADERS_BYTES);
+  peer.socket.resume();
+  expect(await peer.closed()).toBe(4009);
+  await peer.gone;
 });
 
 test('without a limit everything waits', async () => {
