@@ -16,7 +16,7 @@ import { setImmediate, clearImmediate } from 'node:timers';
  * rate's period is a multiple of it: at 50/s, ticks of 20 ms met every message at the same moment of its fan-out,
  * and which moment that was decided by a fifth what a write cost.
  */
-const TICK_MS = 23;
+export const TICK_MS = 23;
 
 export interface NapClock {
   now(): number;

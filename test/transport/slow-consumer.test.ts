@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Connection } from '../../src/core/connection.ts';
+import type { WsConnection } from '../../src/transport/ws-connection.ts';
 import { listen } from '../support/local-listener.ts';
 import { LocalServer } from '../support/local-server.ts';
 import { frame, OPCODE, RawPeer } from '../support/raw-peer.ts';
@@ -87,7 +88,7 @@ test('pings are answered within the same bound: who asks on and does not read is
     Array.from({ length: 512 }, () => frame({ opcode: OPCODE.ping, payload: 'p'.repeat(125) })),
   );
   let most = 0;
-  while (connection.isOpen) {
+  while ((connection as WsConnection).isOpen) {
     peer.write(pings);
     await new Promise((resolve) => setImmediate(resolve));
     most = Math.max(most, connection.queuedBytes);
