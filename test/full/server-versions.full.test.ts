@@ -11,7 +11,7 @@ const VITEST = 'node_modules/vitest/vitest.mjs';
 const CONTRACT = 'test/transport/connection-writing.test.ts';
 
 test.each(NODE_VERSIONS)('connections keep their promises of writing under Node %s', (version) => {
-  const words = [VITEST, 'run', '--project', 'fast', CONTRACT, '--reporter', 'json'];
+  const words = [VITEST, 'run', '--project', 'system', CONTRACT, '--reporter', 'json'];
   const { stdout, stderr } = spawnSync(nodeProgram(version), words, { cwd: ROOT, encoding: 'utf8' });
   const { numPassedTests, numFailedTests } = JSON.parse(stdout || '{}') as Record<string, number>;
   expect({ failed: numFailedTests, stderr }).toEqual({ failed: 0, stderr: '' });
