@@ -11,16 +11,22 @@ export type AddressOf = (request: IncomingMessage) => string;
 
 /** `proxies`: addresses and networks with commas between, `10.0.0.5,10.1.0.0/16`. Throws a `TypeError` on anything else. */
 export function clientAddress(proxies: string | undefined): AddressOf {
+  if (proxies === undefined) return peerOf;
   const trusted = new BlockList();
-  for (const proxy of proxies?.split(',') ?? []) trust(trusted, proxy);
+  for (const proxy of proxies.split(',')) trust(trusted, proxy);
   return (request) => {
-    const peer = bare(request.socket.remoteAddress ?? '');
+    const peer = peerOf(request);
     const family = isIP(peer);
     if (family === 0 || !trusted.check(peer, family === 6 ? 'ipv6' : 'ipv4')) return peer;
     const forwarded = [request.headers['x-forwarded-for'] ?? []].flat().join(',');
     const last = bare(forwarded.slice(forwarded.lastIndexOf(',') + 1).trim());
     return isIP(last) === 0 ? peer : last;
   };
+}
+
+/** The other end of the socket. */
+function peerOf(request: IncomingMessage): string {
+  return bare(request.socket.remoteAddress ?? '');
 }
 
 function trust(trusted: BlockList, proxy: string): void {

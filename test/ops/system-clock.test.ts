@@ -80,7 +80,8 @@ describe('the system randomness', () => {
   test('makes ids that sort by birth, also within a millisecond', () => {
     const ids = Array.from({ length: 500 }, () => random.id());
     expect(ids).toEqual([...ids].sort());
-    expect(new Set(ids).size).toBe(ids.length);
+    // More than are drawn from the system at once, and none of it is given to two.
+    expect(new Set(ids.map((id) => id.slice(-10))).size).toBe(ids.length);
     expect(ids[0]).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   });
 
