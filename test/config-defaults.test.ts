@@ -129,7 +129,7 @@ describe('the limits of docs/PROTOCOL.md', () => {
       ['limits.payloadBytes: bytes of data, encoded', bytes(config.limitPayloadBytes)],
       ['limits.roomsPerConnection', count(config.limitRoomsPerConnection)],
       [
-        'limits.publishPerSecond: publishes and signals of a connection, with bursts of twice that',
+        'limits.publishPerSecond: publishes, signals and questions about a user of a connection, with bursts of twice that',
         count(config.limitPublishPerSecond),
       ],
       ['limits.batch', count(config.limitBatch)],

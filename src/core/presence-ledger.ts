@@ -24,7 +24,7 @@ export interface Holding {
   leaving: LeftReason | undefined;
   /** The store may disagree with the above. */
   dirty: boolean;
-  /** Closed connections are held until this moment (Clock.now()), so that a reload shows nothing. */
+  /** The place of a closed connection is held until this moment (Clock.now()), so that a reload shows nothing. */
   heldUntilMs: number | undefined;
   /** A version of the room that has what was written last; 0 where nothing was. Who asked for it is answered at no older one. */
   version: number;
@@ -92,24 +92,29 @@ export class PresenceLedger {
     if (holding && !holding.stated) holding.state = state;
   }
 
-  /** One connection fewer. The last one to go by `leave` ends membership at once. */
+  /**
+   * One connection fewer. The last one to go ends membership at once, unless it only left and the place of
+   * another, which is perhaps being reloaded, is held: through another node that one would be present too.
+   */
   leave(room: string, user: string, reason: LeftReason): Holding | undefined {
     const holding = this.#without(room, user);
-    if (holding && holding.connections === 0) this.#drop(holding, reason);
+    const isHeld = holding?.heldUntilMs !== undefined && reason === 'left';
+    if (holding && holding.connections === 0 && !isHeld) this.#drop(holding, reason);
     return holding;
   }
 
-  /** One connection fewer, by a closed socket: the last one is held until `untilMs`. */
+  /** One connection fewer, by a closed socket: its place is held until `untilMs`. */
   close(room: string, user: string, untilMs: number): Holding | undefined {
     const holding = this.#without(room, user);
-    if (holding && holding.connections === 0) holding.heldUntilMs = untilMs;
+    if (holding) holding.heldUntilMs = untilMs;
     return holding;
   }
 
   /** The hold of a closed connection ended without the user coming back. */
   expire(holding: Holding): void {
-    if (holding.connections > 0 || holding.heldUntilMs === undefined) return;
-    this.#drop(holding, 'closed');
+    if (holding.heldUntilMs === undefined) return;
+    holding.heldUntilMs = undefined;
+    if (holding.connections === 0) this.#drop(holding, 'closed');
   }
 
   /** The store was told to drop the user and nothing changed since. */

@@ -5,6 +5,7 @@
  * between them: no message is missed and none comes twice. Each step that
  * succeeded is undone where a later one fails, and none is waited for once Redis is away.
  */
+import { BrokerError } from '../broker/broker.ts';
 import type { Hub } from '../core/hub.ts';
 import type { Logger } from '../core/logger.ts';
 import type { PresenceSnapshot } from '../core/member.ts';
@@ -76,12 +77,18 @@ export async function join(parts: JoinParts, session: Session, frame: JoinFrame)
   const { status, interest } = parts;
   const state = frame.state && stateText(frame.state, parts.settings.limitStateBytes);
   const undo: (() => void)[] = [];
+  // A state given where this node did not have the user may stay when the join is undone: nobody here knows which
+  // one it took the place of, that of a connection of the user on another node.
+  let mayStay = state !== undefined && !parts.writer.ledger.get(room, session.user);
   let end: 'joined' | 'refused' | undefined;
   try {
     const heard = interest.acquire(room);
     undo.push(() => void heard.then(() => interest.release(room), nothingToRelease));
     // Both at once: what is heard of the room from now on and the snapshot below meet at this version or above it.
     const entered = enter(parts, session, room, state, undo);
+    entered.catch((error: unknown) => {
+      if (isCertain(error)) mayStay = false;
+    });
     const [version] = await status.whileUp(Promise.all([entered, heard]));
     const view = await status.whileUp(parts.presence.view(room, version));
     // Set through another node before this one had the user: a later rebuild must not write an empty state in its place.
@@ -101,8 +108,16 @@ export async function join(parts: JoinParts, session: Session, frame: JoinFrame)
     if (end === 'joined') return;
     end = 'refused';
     for (const step of undo.reverse()) step();
+    if (mayStay && isCertain(error)) {
+      throw new BrokerError('unknown_outcome', `the join failed, but its state may be set: ${error.message}`);
+    }
     throw error;
   }
+}
+
+/** Says that nothing was applied. */
+function isCertain(error: unknown): error is BrokerError | Refusal {
+  return (error instanceof BrokerError || error instanceof Refusal) && error.code === 'unavailable';
 }
 
 /** An `acquire` that rejects holds nothing, and whoever waited for it was told why. */
@@ -133,9 +148,11 @@ function enter(
   if (session.subscriptions.has(room)) {
     return state === undefined ? Promise.resolve(0) : writer.state(room, session.user, state);
   }
-  // A connection that is gone is held like any other: without this, a reload in the middle of a join shows a leave.
+  // A connection that is gone is held like any other, and one that came back keeps the hold of before: without
+  // this, a reload in the middle of a join, or one whose join is refused, shows a leave.
+  const wasHeld = writer.ledger.get(room, session.user)?.heldUntilMs !== undefined;
   undo.push(() => {
-    if (session.closed) writer.close(room, session.user);
+    if (session.closed || wasHeld) writer.close(room, session.user);
     else writer.leave(room, session.user, 'left');
   });
   return writer.enter(room, session.user, state);

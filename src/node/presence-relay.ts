@@ -137,7 +137,9 @@ export class PresenceRelay {
     }
     if (!reached(followed.replica, atLeast)) await this.#awaitVersion(room, followed, atLeast);
     if (!reached(followed.replica, atLeast)) {
-      followed.replica.invalidate();
+      // Where there is no copy to be trusted, one that is newer than the question is being read already; what was
+      // heard meanwhile has to stay for it.
+      if (followed.replica.version !== undefined) this.suspect(room);
       await this.#loadInTime(room, followed);
     }
     return followed.replica.view;

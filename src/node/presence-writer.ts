@@ -85,7 +85,7 @@ export class PresenceWriter {
       // A rejoin or a later close moved the moment; then this timer is not the one that ends it.
       if (this.#stopped || holding.heldUntilMs !== untilMs) return;
       this.ledger.expire(holding);
-      this.#enqueue(holding);
+      if (holding.dirty) this.#enqueue(holding);
     });
   }
 

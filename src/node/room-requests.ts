@@ -137,9 +137,12 @@ export class RoomRequests {
 
   async #presence(session: Session, frame: PresenceRequestFrame): Promise<void> {
     const { id, room } = frame;
-    // The online state of a user is no room to be joined; who may ask is the access port's to say.
-    if (isInboxRoom(room)) this.#permit(session, 'presence', room);
-    else this.#joined(session, 'presence', room);
+    // The online state of a user is no room to be joined; who may ask is the access port's to say. This node keeps
+    // no copy of it: each question is one to the store, so it counts like a publish.
+    if (isInboxRoom(room)) {
+      this.#parts.rates.connection(session);
+      this.#permit(session, 'presence', room);
+    } else this.#joined(session, 'presence', room);
     const { status, writer, presence } = this.#parts;
     status.mustBeUp();
     // Its own `state` may be acknowledged before the change is heard: who asks next sees it all the same.

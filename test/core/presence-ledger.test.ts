@@ -52,21 +52,38 @@ describe('the presence ledger', () => {
     expect(holding).toMatchObject({ connections: 1, leaving: undefined });
   });
 
-  it('does not hold while another connection of the user is there', () => {
+  it('ends nobody with a hold while another connection of the user is there', () => {
     const ledger = new PresenceLedger();
     const holding = ledger.enter('r', 'ann', undefined);
     ledger.enter('r', 'ann', undefined);
+    written(holding);
     ledger.close('r', 'ann', 5_000);
-    expect(holding).toMatchObject({ connections: 1, heldUntilMs: undefined });
+    ledger.expire(holding);
+    expect(holding).toMatchObject({ connections: 1, dirty: false, heldUntilMs: undefined });
+    ledger.leave('r', 'ann', 'left');
+    expect(holding).toMatchObject({ connections: 0, leaving: 'left' });
   });
 
-  it('lets a leave end the membership of a user whose other connection closed before', () => {
+  it('lets a leave end nothing while the place of another connection is held', () => {
+    // One tab is reloaded and the other leaves meanwhile: on two nodes nothing of that was seen, on one a `left`.
+    const ledger = new PresenceLedger();
+    const holding = ledger.enter('r', 'ann', undefined);
+    ledger.enter('r', 'ann', undefined);
+    written(holding);
+    ledger.close('r', 'ann', 5_000);
+    ledger.leave('r', 'ann', 'left');
+    expect(holding).toMatchObject({ connections: 0, dirty: false, leaving: undefined, heldUntilMs: 5_000 });
+    ledger.expire(holding);
+    expect(holding).toMatchObject({ dirty: true, leaving: 'closed' });
+  });
+
+  it('lets a kick end membership whoever is being held', () => {
     const ledger = new PresenceLedger();
     const holding = ledger.enter('r', 'ann', undefined);
     ledger.enter('r', 'ann', undefined);
     ledger.close('r', 'ann', 5_000);
-    ledger.leave('r', 'ann', 'left');
-    expect(holding).toMatchObject({ connections: 0, leaving: 'left', heldUntilMs: undefined });
+    ledger.leave('r', 'ann', 'kicked');
+    expect(holding).toMatchObject({ connections: 0, leaving: 'kicked', heldUntilMs: undefined });
   });
 
   it('takes who left and comes back for new: the state ended with the membership', () => {

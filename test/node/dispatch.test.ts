@@ -425,6 +425,17 @@ describe('rates', () => {
     expect(await client.publish('r', 2)).toMatchObject({ code: 'rate_limited' });
   });
 
+  it('of a connection count questions who is online, each of which is one to the store, and none of a room it is in', async () => {
+    const { hello } = begin({ limitPublishPerSecond: 2, limitPublishBurst: 2 });
+    const client = await hello('ann');
+    await client.join('r');
+    const ask = (room: string) => client.request({ type: 'presence', room });
+    for (let n = 0; n < 3; n += 1) expect(await ask('r')).toMatchObject({ count: 1 });
+    expect(await ask('@ann')).toMatchObject({ count: 1 });
+    expect(await ask('@bob')).toMatchObject({ count: 0 });
+    expect(await ask('@cid')).toMatchObject({ code: 'rate_limited', retryable: true });
+  });
+
   it('over in each of 10 seconds in a row close with 4008', async () => {
     const { hello, advance } = begin({ limitPublishPerSecond: 1, limitPublishBurst: 1 });
     const client = await hello('ann');

@@ -635,6 +635,29 @@ describe('a join that fails', () => {
     expect(left).toEqual([]);
   });
 
+  it('keeps that hold too where it is refused, and with it the state', async () => {
+    // The link broke just after the reload: bob saw ann leave, and come back without her state.
+    const { hello, store, advance } = begin();
+    const watcher = await hello('bob');
+    await watcher.join('r');
+    const first = await hello('ann');
+    await first.join('r', { state: { mood: 'good' } });
+    first.drop();
+    await advance(1_000);
+    const second = await hello('ann');
+    store.before('read', () => {
+      throw new BrokerError('unavailable', 'is catching up');
+    });
+    const since = { epoch: 'x', seq: 1 };
+    expect(await second.join('r', { since })).toMatchObject({ code: 'unavailable' });
+    store.before('read', undefined);
+    await advance(4_000);
+    const { members } = await second.join('r', { since });
+    expect(members).toContainEqual(expect.objectContaining({ user: 'ann', state: { mood: 'good' } }));
+    await advance(10_000);
+    expect(watcher.connection.of('presence', 'r').filter((frame) => 'left' in frame)).toEqual([]);
+  });
+
   it('while the store is away fails at once, also in a room that this connection or the node is in', async () => {
     const { hello, store, settle } = begin();
     const [ann, annToo] = [await hello('ann'), await hello('ann')];
@@ -663,7 +686,7 @@ describe('a join that fails', () => {
       const [ann, bob] = [await hello('ann'), await hello('bob')];
       const held = gate();
       store.before(call, (room) => (room === 'r' ? held.opened : undefined));
-      ann.say({ type: 'join', id: 'j', room: 'r', state: { mood: 'good' } });
+      ann.say({ type: 'join', id: 'j', room: 'r' });
       await settle();
       expect(ann.connection.reply('j')).toBeUndefined();
       store.goDown();

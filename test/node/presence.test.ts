@@ -369,6 +369,24 @@ describe('a state that was answered with an error', () => {
     expect(await shown()).toEqual({ at: 1 });
   });
 
+  it('"unknown_outcome" because a join failed behind its write may be there, where the user is through another node', async () => {
+    // That node cannot take back what it does not know. It said `unavailable`, and everybody saw the state.
+    const [one, two] = beginTwo();
+    const [ann, bob] = [await one.hello('ann'), await two.hello('bob')];
+    await ann.join('r', { state: { at: 1 } });
+    await bob.join('r');
+    const annToo = await two.hello('ann');
+    two.store.before('read', refuse);
+    const since = { epoch: 'of.old', seq: 1 };
+    const refused = await annToo.join('r', { state: { at: 2 }, since });
+    expect(refused).toMatchObject({ code: 'unknown_outcome', retryable: true });
+    two.store.before('hold', refuse);
+    expect(await annToo.join('r', { state: { at: 3 }, since })).toMatchObject({ code: 'unavailable' });
+    await one.advance(1_000);
+    const { members } = await bob.request({ type: 'presence', room: 'r' });
+    expect(members).toContainEqual(expect.objectContaining({ user: 'ann', state: { at: 2 } }));
+  });
+
   it('"unknown_outcome" because it was under way when Redis went away may be there, and is', async () => {
     const { one, ann, shown } = await pair();
     const held = gate();
@@ -506,6 +524,56 @@ describe('changes that were missed', () => {
     held.open();
     await one.advance(3_000);
     expect(await present(ann)).toEqual(['ann', 'bob']);
+  });
+
+  it('are not lost where a joiner waits for its own change while a snapshot is read', async () => {
+    // The snapshot was taken before bob came. What was heard of bob waits for it, and must not be thrown away
+    // because somebody else asks for a newer copy.
+    const [one, two] = beginTwo();
+    const ann = await one.hello('ann');
+    await ann.join('r');
+    await one.advance(200);
+    one.store.delayEvents();
+    const cid = await one.hello('cid');
+    cid.say({ type: 'join', id: 'j', room: 'r' });
+    await one.advance(100);
+    const held = gate();
+    one.store.after('snapshot', () => held.opened);
+    one.store.events.gap('r');
+    await one.settle();
+    await (await two.hello('bob')).join('r');
+    one.store.deliver();
+    await one.advance(300);
+    one.store.after('snapshot', undefined);
+    held.open();
+    await one.advance(1_000);
+    expect(cid.connection.reply('j')).toMatchObject({ type: 'joined' });
+    expect(await present(ann)).toEqual(['ann', 'bob', 'cid']);
+  });
+
+  it('do not hide what was heard before where a joiner gave up waiting for its own', async () => {
+    const [one, two] = beginTwo();
+    const ann = await one.hello('ann');
+    await ann.join('r');
+    await one.advance(200);
+    told(ann);
+    one.store.delayEvents();
+    const bob = await two.hello('bob');
+    await bob.join('r');
+    bob.say({ type: 'leave', room: 'r' });
+    const cid = await one.hello('cid');
+    cid.say({ type: 'join', id: 'j', room: 'r' });
+    await one.advance(200);
+    // Of bob's, not of cid's: their window is open when the store is asked.
+    one.store.deliver(2);
+    await one.advance(60);
+    expect(cid.connection.reply('j')).toMatchObject({ count: 2 });
+    expect(told(ann)).toEqual([
+      { count: 2, joined: ['bob'] },
+      { count: 1, left: ['bob left'] },
+      { count: 2, members: ['ann', 'cid'] },
+    ]);
+    one.store.deliver();
   });
 
   it('are not hidden by a copy that was made while nothing was heard', async () => {
