@@ -68,10 +68,10 @@ const rows = [
 
   { group: 'History and recovery', env: 'HISTORY_MESSAGES', type: 'int', default: 1000, min: 1, max: 1_000_000, unit: 'messages', meaning: 'Newest messages kept per room.' },
   { group: 'History and recovery', env: 'HISTORY_TTL_S', type: 'int', default: 300, min: 1, max: 2_592_000, unit: 's', meaning: "A room's messages expire together this long after the last one." },
-  { group: 'History and recovery', env: 'META_TTL_S', type: 'int', default: 86_400, min: 60, max: 31_536_000, unit: 's', meaning: "A room's position is remembered this long after its last use. At least 2 x HISTORY_TTL_S." },
+  { group: 'History and recovery', env: 'META_TTL_S', type: 'int', default: 86_400, min: 600, max: 31_536_000, unit: 's', meaning: "A room's position is remembered this long after its last use. At least 2 x HISTORY_TTL_S." },
   { group: 'History and recovery', env: 'ONCE_TTL_MS', type: 'int', default: 120_000, min: 1000, max: 86_400_000, unit: 'ms', meaning: 'How long the `key` of a publish is remembered.' },
   { group: 'History and recovery', env: 'INBOX_MESSAGES', type: 'int', default: 1000, min: 1, max: 1_000_000, unit: 'messages', meaning: 'Newest messages kept per inbox.' },
-  { group: 'History and recovery', env: 'INBOX_TTL_S', type: 'int', default: 604_800, min: 1, max: 15_552_000, unit: 's', meaning: "An inbox's messages expire together this long after the last one; its position and read mark twice as long after their last use." },
+  { group: 'History and recovery', env: 'INBOX_TTL_S', type: 'int', default: 604_800, min: 300, max: 15_552_000, unit: 's', meaning: "An inbox's messages expire together this long after the last one; its position and read mark twice as long after their last use." },
   { group: 'History and recovery', env: 'RING_MESSAGES', type: 'int', default: 256, min: 1, max: 1_000_000, unit: 'messages', meaning: 'Newest messages per room kept in memory, so that most resumes ask nobody.' },
   { group: 'History and recovery', env: 'RING_BYTES', type: 'int', default: 1_048_576, min: 1024, max: BYTES_MAX, unit: 'bytes', meaning: 'The same, by size.' },
   { group: 'History and recovery', env: 'RING_BYTES_TOTAL', type: 'int', default: 67_108_864, min: 1024, max: 64 * BYTES_MAX, unit: 'bytes', meaning: 'All rings of the node together; the least recently used is dropped. At least RING_BYTES.' },

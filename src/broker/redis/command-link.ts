@@ -161,11 +161,13 @@ export class CommandLink implements Commands {
   }
 
   async #warmUp(exchange: Exchange): Promise<void> {
+    const { scripts, target } = this.#options;
     const asked = exchange.send('info', ['server']);
-    const loading = [...this.#options.scripts.values()].map(({ source }) =>
-      exchange.send('script', ['load', source]),
-    );
-    const refused = (await Promise.all(loading)).find((outcome) => outcome.kind !== 'reply');
+    // Asked here and not by ioredis, which goes on in database 0 where Redis refuses it.
+    const selecting = target.db ? [exchange.send('select', [String(target.db)])] : [];
+    const loading = [...scripts.values()].map(({ source }) => exchange.send('script', ['load', source]));
+    const answers = await Promise.all([...selecting, ...loading]);
+    const refused = answers.find((outcome) => outcome.kind !== 'reply');
     const identity = runIdOf(await asked);
     const timed = refused === undefined && (await this.#sampleTime(exchange));
     if (this.#exchange !== exchange) return;

@@ -2,6 +2,8 @@
  * Channels that are being left on the present connection: UNSUBSCRIBE, wait for
  * the answer, try again after a refusal. Whoever left a room waits here until
  * Redis really no longer sends it, or the connection is gone, which is as good.
+ * After a refusal nobody waits: what still comes is not listened to, and who joins
+ * the room again must not wait behind an UNSUBSCRIBE that is never allowed.
  */
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
@@ -88,6 +90,7 @@ export class Departures {
         { channels: channels.length, reason: outcome.message },
         'UNSUBSCRIBE refused',
       );
+      for (const departure of chunk) departure.resolve();
       this.#options.clock.after(RETRY_MS, () => this.#retry(send, chunk));
     });
   }

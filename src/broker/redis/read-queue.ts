@@ -82,7 +82,7 @@ export class ReadQueue {
     try {
       read.resolve(await this.#options.commands.runBuffers(read.script, read.keys, read.args));
     } catch (error) {
-      if (!isLost(error)) read.reject(new BrokerError('unavailable', String(error)));
+      if (!this.#isLost(error)) read.reject(new BrokerError('unavailable', String(error)));
       else if (this.#down !== undefined) read.reject(new BrokerError('unavailable', this.#down));
       else this.#waiting.unshift(read);
     } finally {
@@ -90,10 +90,12 @@ export class ReadQueue {
       this.#next();
     }
   }
-}
 
-function isLost(error: unknown): boolean {
-  return error instanceof BrokerError && error.code === 'unknown_outcome';
+  /** With the link. On a link that works, a script that raised an error would raise it again, without an end. */
+  #isLost(error: unknown): boolean {
+    const { commands } = this.#options;
+    return error instanceof BrokerError && error.code === 'unknown_outcome' && !commands.usable;
+  }
 }
 
 function tooLate(read: Read): void {

@@ -28,7 +28,8 @@ export const CONNECT_TIMEOUT_MS = 2_000;
 /**
  * Options of a connection that lives once: it never reconnects, resends, queues
  * or subscribes again on its own. With ioredis' defaults a command may run twice
- * after a lost link, and a resubscription may fail in silence.
+ * after a lost link, and a resubscription may fail in silence. It begins in
+ * database 0: channels belong to none, and command-link.ts selects its own.
  */
 export function connectionOptions(target: RedisTarget): RedisOptions {
   const ca = typeof target.tls === 'object' ? target.tls.ca : undefined;
@@ -37,7 +38,6 @@ export function connectionOptions(target: RedisTarget): RedisOptions {
     port: target.port,
     username: target.username,
     password: target.password,
-    db: target.db ?? 0,
     ...(target.tls ? { tls: ca === undefined ? {} : { ca } } : {}),
     lazyConnect: true,
     connectTimeout: CONNECT_TIMEOUT_MS,

@@ -33,7 +33,7 @@ export interface RoomReaderOptions {
   readonly heldRooms: () => readonly string[];
 }
 
-/** Every held room's meta is refreshed this often; its TTL is a day. */
+/** Every held room's meta is refreshed this often, or half as often where rooms come and go; META_TTL_S is ten minutes at least. */
 export const REFRESH_MS = 60_000;
 /** The refresh of all rooms is spread over as many pages. */
 const REFRESH_PAGES = 60;

@@ -82,6 +82,21 @@ describe('a commands link', () => {
     expect(link.identity).toBe(/run_id:(\w+)/.exec(await client.info('server'))?.[1]);
   });
 
+  it('selects its database, and is not usable where Redis refuses that', async () => {
+    // ioredis went on in database 0: two deployments that were told apart by numbers beyond 15 met there.
+    const { link, until } = started({ host: '127.0.0.1', port: server.port, db: 3 });
+    await until(true);
+    await link.call('SET', 'where', 'db 3');
+    expect(await client.get('where')).toBeNull();
+    const beyond = started({ host: '127.0.0.1', port: server.port, db: 16 });
+    await vi.waitFor(() =>
+      expect(beyond.logger.lines.map(({ fields }) => fields['reason'])).toContainEqual(
+        expect.stringContaining('DB index is out of range'),
+      ),
+    );
+    expect(beyond.changes).toEqual([]);
+  });
+
   it('gives every command of a broken link `unknown_outcome`, and is usable again right away', async () => {
     const { link, until, changes } = await usable();
     proxy.setMode('swallow-replies');

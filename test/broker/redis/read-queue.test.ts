@@ -120,6 +120,15 @@ describe('the queue of reads', () => {
     expect(refused.end).toBe('unavailable');
   });
 
+  it('does not repeat a script that raised an error: the link works, and it would raise it again', async () => {
+    // An ACL that lacks a command, a key of another type: each such read was sent without an end, before all others.
+    const raised = ask('raised');
+    flying.shift()?.reject(new BrokerError('unknown_outcome', 'ERR … script: 1234, on @user_script:3.'));
+    await settled();
+    expect(raised.end).toBe('unavailable');
+    expect(flying).toEqual([]);
+  });
+
   it('is bounded', async () => {
     usable = false;
     for (let index = 0; index < READS_WAITING_MAX; index += 1) ask('waiting');

@@ -259,12 +259,13 @@ describe('subscriptions', () => {
     const left = [watch(rooms.unsubscribe('one')), watch(rooms.unsubscribe('two'))];
     clock.flushTurn();
     await connection.refuse();
+    // Whoever joins a room anew waits for its leave: behind an UNSUBSCRIBE that an ACL forbids it was for ever.
+    expect(left.map(({ state }) => state)).toEqual(['resolved', 'resolved']);
     rooms.subscribe('two').catch(() => undefined);
     clock.flushTurn();
     await connection.answer();
     clock.advance(500);
     await connection.answer();
-    expect(left.map(({ state }) => state)).toEqual(['resolved', 'resolved']);
     expect([...connection.channels]).toEqual(['#two']);
   });
 
