@@ -3,7 +3,7 @@
  * own slot, `welcome.reconnect` the spread of the first try); without its word the pauses grow, each drawn
  * anew between nothing and the bound, so that the clients of a dead node do not come back in step.
  */
-import { reconnectDelayMs as backoffMs } from '../client/backoff.ts';
+import { reconnectDelayMs as backoffMs, reconnectAfter } from '../client/backoff.ts';
 import type { Ending } from './session.ts';
 
 const BACKOFF = { baseMs: 1000, capMs: 30_000 };
@@ -25,5 +25,12 @@ export function reconnectDelayMs(of: ReconnectCase, fraction: number): number | 
   const { closing, closingAt, code } = of.ending;
   // The slot counts from the announcement, and the server has often kept the socket open until then.
   const agoMs = closingAt === undefined ? 0 : of.nowMs - closingAt;
-  return backoffMs(code, closing, agoMs, of.failures, of.spread, BACKOFF, fraction);
+  return backoffMs(
+    closing ?? { reconnect: reconnectAfter(code) },
+    agoMs,
+    of.failures,
+    of.spread,
+    BACKOFF,
+    fraction,
+  );
 }

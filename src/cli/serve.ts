@@ -22,8 +22,8 @@ export interface ServeParts {
   createLogger(config: Config, output: { isTerminal: boolean }): ServerLogger;
 }
 
-/** Drain spreads over at most DRAIN_SPREAD_MAX_MS (30 s by default); what takes longer than this hangs. */
-const HARD_EXIT_MS = 60_000;
+/** Beyond what the settings let a drain take; what takes longer hangs. */
+const HARD_EXIT_MS = 30_000;
 /** After an uncaught error the server gets this long to tell its clients. */
 const CRASH_CLOSE_MS = 5000;
 
@@ -50,7 +50,7 @@ async function serve(flags: ConfigInput['flags'], terminal: Terminal, parts: Ser
   for (const warning of warnings) logger.warn({}, warning);
   const server = await parts.createServer({ config, logger });
   // Before listening: a signal during the start must find somebody.
-  const stop = stopOf(server, logger, terminal);
+  const stop = stopOf(server, config, logger, terminal);
   try {
     const address = await server.listen().catch((error: unknown) => {
       throw new Failure(listenAdvice(error, config));
@@ -69,8 +69,10 @@ interface Stop {
   forget(): void;
 }
 
-function stopOf(server: Serving, logger: ServerLogger, terminal: Terminal): Stop {
+function stopOf(server: Serving, config: Config, logger: ServerLogger, terminal: Terminal): Stop {
+  const drainMs = config.drainNoticeMs + config.drainSpreadMaxMs;
   let stopping = false;
+  let failed = false;
   let finish = (_code: number): void => {};
   const done = new Promise<number>((resolve) => {
     finish = resolve;
@@ -86,7 +88,7 @@ function stopOf(server: Serving, logger: ServerLogger, terminal: Terminal): Stop
       void exitNow();
     });
     stopServer().then(
-      () => finish(code),
+      () => finish(failed ? EXIT.failed : code),
       (error: unknown) => {
         logger.error({ error }, 'stopping failed');
         finish(EXIT.failed);
@@ -99,12 +101,15 @@ function stopOf(server: Serving, logger: ServerLogger, terminal: Terminal): Stop
       return void exitNow();
     }
     logger.info({ signal }, 'stopping');
-    end(EXIT.done, HARD_EXIT_MS, () => (signal === 'SIGTERM' ? server.drain() : server.close()));
+    if (signal === 'SIGTERM') end(EXIT.done, drainMs + HARD_EXIT_MS, () => server.drain());
+    else end(EXIT.done, HARD_EXIT_MS, () => server.close());
   };
   const onUncaught = (error: unknown): void => {
     logger.error({ error }, 'nobody caught this: stopping');
-    // Once is enough: the next one may come from the closing itself.
-    if (!stopping) end(EXIT.failed, CRASH_CLOSE_MS, () => server.fail());
+    // Once is enough: the next one may come from the closing itself. A drain would go on for half a minute.
+    if (failed) return;
+    failed = true;
+    end(EXIT.failed, CRASH_CLOSE_MS, () => server.fail());
   };
   const forgets = [terminal.onSignal(onSignal), terminal.onUncaught(onUncaught)];
   const forget = (): void => {
