@@ -35,6 +35,7 @@ const INTERNAL = [
   'flush',
   'follow',
   'forget',
+  'gone',
   'judge',
   'mark',
   'move',
@@ -42,6 +43,7 @@ const INTERNAL = [
   'opened',
   'outbox',
   'ready',
+  'refused',
   'receipt',
   'receive',
   'reject',
@@ -56,8 +58,12 @@ const INTERNAL = [
   'stream',
   'take',
   'target',
+  'value',
   'watch',
 ];
+
+/** States and verdicts that its parts tell each other, and nobody else: numbers in the bundle. */
+const WORDS = ['ended', 'gap', 'new', 'old', 'open', 'seen', 'sent', 'stored', 'void'];
 
 /** As the first step writes them: one line each. */
 const NUMBER = /^var ([A-Z_]+\d* = [\d_.e]+;\n)/gm;
@@ -88,10 +94,13 @@ export function bundleClient(root) {
   const all = bundle({ entryPoints: [join(root, ENTRY)], target: 'esnext' });
   // A number with a name is put in the place of its name only where it stands before everything else.
   const numbers = [];
-  const rest = all.replace(NUMBER, (_line, definition) => {
-    numbers.push(`const ${definition}`);
-    return '';
-  });
+  const rest = all
+    .replace(NUMBER, (_line, definition) => {
+      numbers.push(`const ${definition}`);
+      return '';
+    })
+    // From 1 on: a word is true.
+    .replace(new RegExp(`"(${WORDS.join('|')})"`, 'g'), (_text, word) => String(WORDS.indexOf(word) + 1));
   return bundle({
     // As TypeScript, where a field without a value costs nothing.
     stdin: { contents: numbers.join('') + shareNames(rest), loader: 'ts' },

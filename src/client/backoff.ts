@@ -26,25 +26,23 @@ export function reconnectAfter(code: number): ClosingFrame['reconnect'] {
 
 /**
  * Milliseconds, or undefined for never.
- * @param code of the close frame; 1006 where the connection broke without one
- * @param closing what the server announced; its slot counts from then, `agoMs` before now
+ * @param closing what the server announced, or what the code means; its slot counts from then, `agoMs` before now
  * @param failures connections that ended or failed since the last stable one, this one included: 1 for the first
  * @param spread of the first attempt, from `welcome`
  * @param fraction uniform in [0, 1)
  */
 export function reconnectDelayMs(
-  code: number,
-  closing: Pick<ClosingFrame, 'reconnect' | 'afterMs'> | undefined,
+  { reconnect, afterMs }: Pick<ClosingFrame, 'reconnect' | 'afterMs'>,
   agoMs: number,
   failures: number,
   { minMs, maxMs }: { readonly minMs: number; readonly maxMs: number },
   { baseMs, capMs }: BackoffSettings,
   fraction: number,
 ): number | undefined {
-  const wish = closing?.reconnect ?? reconnectAfter(code);
-  const afterMs = closing?.afterMs;
-  if (wish === 'never') return undefined;
-  if (wish === 'after' && afterMs !== undefined) return Math.max(0, Math.min(afterMs, AFTER_MAX_MS) - agoMs);
-  if (wish === 'now' && failures < 2) return minMs + fraction * Math.max(0, maxMs - minMs);
-  return fraction * Math.min(capMs, baseMs * 2 ** Math.min(failures - 1, 16));
+  if (reconnect === 'never') return undefined;
+  if (reconnect === 'after' && afterMs !== undefined) {
+    return Math.max(0, Math.min(afterMs, AFTER_MAX_MS) - agoMs);
+  }
+  if (reconnect === 'now' && failures < 2) return minMs + fraction * (maxMs - minMs);
+  return fraction * Math.min(capMs, baseMs * 2 ** (failures - 1));
 }

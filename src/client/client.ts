@@ -33,8 +33,8 @@ import { tokenOf } from './token.ts';
 const RETRY_MS = 1000;
 /** What a server takes that has not yet said what it takes. */
 const PAYLOAD_BYTES = 32_768;
-/** What a frame may have beside its data: a larger one would end the connection for good (PROTOCOL, 1009). */
-const FRAME_EXTRA_BYTES = 32_000;
+/** What a frame without data may have: a larger one would end the connection for good (PROTOCOL, 1009). */
+const FRAME_BYTES = 60_000;
 const PENDING_MAX = 2048;
 const TICK_MS = 500;
 
@@ -51,6 +51,8 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   #tickAt = Infinity;
   #cancelTick = (): void => {};
   #flushing = false;
+  /** Nothing is published before: over its rate, a connection is quiet for a while. */
+  #pausedUntil = 0;
   /** When the server said that the token expires, and when to get the next one. */
   #expiringAt = 0;
   #refreshAt = Infinity;
@@ -120,7 +122,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
         throw new RoomcastError('rate_limited', 'too much waits', true);
       }
       if (!this.#link.socket) throw this.#away();
-      this.#send(frame, (error, reply) => (reply ? resolve(reply) : reject(error)));
+      this.#send(frame, (error, reply) => (error ? reject(error) : resolve(reply as Reply)));
     });
   }
 
@@ -157,13 +159,17 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
       for (const entry of this.outbox.expire(at)) {
         const { everSent } = entry;
         const code = everSent ? 'unknown_outcome' : 'unavailable';
-        this.#giveUp(entry, new RoomcastError(code, 'out of time', !everSent));
+        this.#giveUp(entry, new RoomcastError(code, 'timeout', !everSent));
       }
       if (this.#link.socket && this.redis === 'up') {
         for (const room of this.#rooms.values()) room.flush();
         this.inbox.mark.flush();
       }
-      for (const entry of this.outbox.due(at)) this.#push(entry);
+      for (const entry of this.outbox.due(at)) {
+        // Before the first welcome a large one waits, and all behind it: what the server takes is not known yet.
+        if (at < this.#pausedUntil || (entry.bytes > PAYLOAD_BYTES && !this.welcome)) break;
+        this.#push(entry);
+      }
       if (at >= this.#refreshAt) void this.#refresh();
     } finally {
       this.#flushing = false;
@@ -181,13 +187,17 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   opened(token: string | undefined): void {
     // An invented name is kept for the next connection: idempotency keys are per user.
     const { client, user = this.welcome?.user } = this.#settings;
+    const was = this.redis;
     this.redis = 'up';
     this.request({ type: 'hello', token, user, client, inbox: this.inbox.asked }, (error) => {
-      if (!error) return this.flush();
-      this.report(error);
-      if (error.retryable) this.drop();
-      else this.#link.close(undefined, error.message);
+      if (error) {
+        this.report(error);
+        if (error.retryable) this.drop();
+        else this.#link.close(undefined, error.message);
+      } else this.flush();
     });
+    // Behind the hello: who hears of it may publish at once.
+    if (was !== 'up') this.emit('redis', 'up');
     this.flush();
   }
 
@@ -207,7 +217,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     this.flush();
   }
 
-  lost(): void {
+  gone(): void {
     this.outbox.disconnected();
     this.#requests.expire(Infinity, this.#away());
     for (const room of this.#rooms.values()) room.disconnected();
@@ -231,28 +241,31 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
 
   #send(frame: object, answer: Answer): void {
     const json = encode(frame);
-    const most = (this.welcome?.limits.payloadBytes ?? PAYLOAD_BYTES) + FRAME_EXTRA_BYTES;
-    if (bytesOf(json) > most) return answer(new RoomcastError('too_large', `over ${most} bytes`));
+    // 0: no limit.
+    const most = 'data' in frame ? (this.welcome?.limits.payloadBytes ?? PAYLOAD_BYTES) : FRAME_BYTES;
+    if (most && bytesOf('data' in frame ? encode(frame.data) : json) > most)
+      return answer(new RoomcastError('too_large', `max ${most}`));
     const id = this.#requests.begin(answer, now() + this.#settings.requestTimeoutMs);
     this.#link.socket?.send(`{"id":${id},${json.slice(1)}`);
   }
 
   #push(entry: Entry): void {
-    const { target, data, bytes, key } = entry;
+    const { target, data, key, everSent } = entry;
     const room = this.#rooms.get(target);
     const toUser = target[0] === '@';
     if (!room && !toUser) {
       return this.#giveUp(entry, new RoomcastError('not_joined', `${target} was left`));
     }
-    // Before the first welcome a large one waits: what the server takes is not known yet.
-    const known = this.welcome || bytes <= PAYLOAD_BYTES;
-    if (!this.#link.socket || this.redis === 'down' || !known || (room && !room.ready)) return;
+    if (!this.#link.socket || this.redis !== 'up' || (room && !room.ready)) return;
     const head = toUser ? { type: 'send', to: target.slice(1) } : { type: 'publish', room: target };
     entry.status = 'sent';
     entry.everSent = true;
     this.request({ ...head, key, data }, (error, reply) => {
-      if (error) this.#refused(entry, error);
-      else this.#stored(entry, reply as Receipt);
+      if (error) {
+        // Certainly not stored: what was before counts.
+        if (error.code !== 'unknown_outcome') entry.everSent = everSent;
+        this.#refused(entry, error);
+      } else this.#stored(entry, reply as Receipt);
     });
   }
 
@@ -262,7 +275,12 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
       return this.#giveUp(entry, error);
     }
     entry.status = 'waiting';
-    entry.retryAt = this.retryAt(error);
+    if (error.code === 'rate_limited') {
+      // The hint is that of one. Refused in each of ten seconds the server ends the connection: a pause of more
+      // than one leaves some of them free, and fills what may be taken at once.
+      const retryAfterMs = RETRY_MS * (1 + fraction()) + (error.retryAfterMs ?? 0);
+      this.#pausedUntil = this.retryAt({ retryAfterMs });
+    } else entry.retryAt = this.retryAt(error);
   }
 
   #stored(entry: Entry, { epoch, seq, duplicate }: Receipt): void {
@@ -283,7 +301,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     entry.reject(error);
     // Its promise was kept long ago. Held for safety alone it ends in silence; where Redis lost it, that is told.
     if (entry.receipt && entry.status !== 'stored') {
-      this.report(new RoomcastError(error.code, `lost: ${entry.key} in ${entry.target}: ${error.message}`));
+      this.report(new RoomcastError(error.code, `lost: ${entry.key} in ${entry.target}`));
     }
   }
 
@@ -307,7 +325,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   #away(): RoomcastError {
     return this.state === 'closed'
       ? new RoomcastError('closed', 'closed')
-      : new RoomcastError('offline', 'not connected', true);
+      : new RoomcastError('offline', 'offline', true);
   }
 
   #tickIn(ms: number): void {
@@ -321,7 +339,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
   #tick(): void {
     this.#tickAt = Infinity;
     this.#tickIn(TICK_MS);
-    this.#requests.expire(now(), new RoomcastError('timeout', 'no reply', true));
+    this.#requests.expire(now(), new RoomcastError('timeout', 'timeout', true));
     this.#link.watch(this.#requests.size > 0);
     this.flush();
   }

@@ -30,7 +30,7 @@ export class InboxSubscription extends Feed<unknown> implements Inbox {
     this.mark = mark();
     // A new one, so that no answer to the old one can count for it. First of all listeners: theirs may mark again.
     this.on('reset', () => {
-      this.mark.end(new RoomcastError('bad_request', 'inbox reset'));
+      this.mark.end(new RoomcastError('bad_request', 'reset'));
       this.mark = mark();
     });
   }

@@ -21,7 +21,7 @@ export async function* iterate<T extends object>(
     if (over) return;
     if (!value) over = 'ended';
     else if (buffer.length < bufferMax) buffer.push(value);
-    else over = new RoomcastError('limit_exceeded', 'loop too slow');
+    else over = new RoomcastError('limit_exceeded', 'too slow');
     wake();
   });
   try {

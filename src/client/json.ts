@@ -9,7 +9,7 @@ export function encode(value: unknown): string {
   try {
     return (JSON.stringify(value) as string | undefined) ?? 'null';
   } catch (error) {
-    throw new RoomcastError('bad_request', `not JSON: ${String(error)}`);
+    throw new RoomcastError('bad_request', String(error));
   }
 }
 

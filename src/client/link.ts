@@ -26,7 +26,7 @@ export interface LinkEvents {
   opened(token: string | undefined): void;
   receive(frame: ServerFrame): void;
   /** The connection is gone; told before the state changes. */
-  lost(): void;
+  gone(): void;
   changed(change: StateChange): void;
   report(error: RoomcastError): void;
 }
@@ -84,12 +84,13 @@ export class Link {
   }
 
   /** As if the network had taken it. */
-  drop(reason = 'dropped'): void {
+  drop(reason = 'drop'): void {
     if (this.#trying) this.#end(BROKEN, reason);
   }
 
   get #trying(): boolean {
-    return this.state === 'connecting' || this.state === 'connected';
+    // As short as it gets: `connecting` or `connected`.
+    return this.state.startsWith('conn');
   }
 
   /** A look at the silence. With a reply awaited, less of it is allowed. */
@@ -157,8 +158,9 @@ export class Link {
     this.#closing = closing;
     this.#failures = at - this.#welcomedAt >= this.#settings.stableMs ? 1 : this.#failures + 1;
     this.#discard(false);
+    // Who was told of the loss may have closed the client by then, or begun anew.
+    if (!this.#trying || this.#cancelTimer !== NOTHING) return;
     const retryInMs = reconnectDelayMs(
-      code,
       closing,
       at - this.#closingAt,
       this.#failures,
@@ -180,7 +182,7 @@ export class Link {
     this.socket = undefined;
     this.#welcomedAt = Infinity;
     this.#probedAt = undefined;
-    this.#events.lost();
+    this.#events.gone();
   }
 
   #probe(): void {

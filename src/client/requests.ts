@@ -8,7 +8,7 @@ import { type RoomcastError, serverError } from './errors.ts';
 
 export type Reply = OkFrame | JoinedFrame | WelcomeFrame;
 
-/** Without an error there is a reply. */
+/** Where there is an error, it is the answer. */
 export type Answer = (error: RoomcastError | undefined, reply?: Reply) => void;
 
 export class Requests {
@@ -32,8 +32,7 @@ export class Requests {
     const pending = this.#pending.get(id);
     if (!pending) return false;
     this.#pending.delete(id);
-    if (frame.type === 'error') pending.answer(serverError(frame));
-    else pending.answer(undefined, frame as Reply);
+    pending.answer(frame.type === 'error' ? serverError(frame) : undefined, frame as Reply);
     return true;
   }
 

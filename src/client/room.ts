@@ -98,9 +98,10 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
 
   async leave(): Promise<void> {
     if (this.status === 'left') return;
+    // First of all: a listener may join again. Answered or not, and joined or not: not joining again is what ends it.
+    const told = this.#desk.ask({ type: 'leave', room: this.name }).catch(() => {});
     this.#over('left');
-    // Answered or not, and joined or not: not joining again is what ends it.
-    await this.#desk.ask({ type: 'leave', room: this.name }).catch(() => {});
+    await told;
   }
 
   /** Sends what is due. */
@@ -149,16 +150,21 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
     this.ready = true;
     this.#desk.request(frame, (error, reply) => {
       if (this.status === 'left') return;
-      if (error) this.#refused(error);
+      if (error) this.#refused(error, state);
       else this.#entered(reply as JoinedFrame, state);
     });
   }
 
-  #refused(error: RoomcastError): void {
+  #refused(error: RoomcastError, state: State | undefined): void {
     this.ready = false;
     if (isPassing(error)) {
       this.#retryAt = this.#desk.retryAt(error);
       return;
+    }
+    // Perhaps for the state that was set meanwhile, which is refused as it would be alone: once more, without it.
+    if (state && this.position) {
+      this.#state.refused(error, state);
+      return this.#desk.flush();
     }
     this.#desk.report(error);
     this.#over('forbidden', error);
@@ -193,17 +199,17 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
   #ask(): void {
     if (this.#asking) return;
     this.#asking = true;
-    this.#desk.request({ type: 'presence', room: this.name }, (_error, reply) => {
+    this.#desk.request({ type: 'presence', room: this.name }, (error, reply) => {
       this.#asking = false;
       // Refused or cut off: the next frame that does not fit asks again.
-      if (reply) this.#apply(reply as unknown as PresenceNews);
+      if (!error) this.#apply(reply as unknown as PresenceNews);
     });
   }
 
   #over(reason: RoomEvents['left']['reason'], error?: RoomcastError): void {
-    this.#enter('left');
     this.ready = false;
     this.#desk.forget(this.name);
+    this.#enter('left');
     this.closed(error ?? this.#leftError());
     this.emit('left', { reason, error });
     // One of them may have left in the middle of what a `joined` brought: nothing follows.

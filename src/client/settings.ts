@@ -8,7 +8,7 @@ const PUBLISH_TIMEOUT_MAX_MS = 100_000;
 
 const defaults = () => ({
   outboxMessages: 1000,
-  outboxBytes: 1024 * 1024,
+  outboxBytes: 1_048_576,
   publishTimeoutMs: 90_000,
   connectTimeoutMs: 10_000,
   requestTimeoutMs: 15_000,

@@ -6,6 +6,6 @@ export async function tokenOf(token: ClientOptions['token']): Promise<string | u
   try {
     return typeof token === 'function' ? await token() : token;
   } catch (error) {
-    throw new RoomcastError('unauthorized', `no token: ${String(error)}`, true);
+    throw new RoomcastError('unauthorized', String(error), true);
   }
 }

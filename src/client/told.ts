@@ -7,7 +7,7 @@ import { type Desk, isPassing } from './desk.ts';
 import { now } from './environment.ts';
 import type { RoomcastError } from './errors.ts';
 
-export class Told<T> {
+export class Told<T extends object> {
   value: T | undefined;
   readonly #desk: Desk;
   readonly #frame: (value: T) => object;
@@ -38,7 +38,7 @@ export class Told<T> {
 
   /** To be told, though it may have been confirmed. */
   again(): void {
-    if (this.value !== undefined) this.#dueAt = 0;
+    if (this.value) this.#dueAt = 0;
   }
 
   /** The connection is gone, and with it the answer. */
@@ -52,8 +52,8 @@ export class Told<T> {
     if (this.#dueAt > now()) return;
     this.#dueAt = Infinity;
     this.#desk.request(this.#frame(value), (error) => {
-      if (!error) this.confirm(value);
-      else if (value === this.value) this.#refused(error);
+      if (error) this.refused(error, value);
+      else this.confirm(value);
     });
   }
 
@@ -71,7 +71,9 @@ export class Told<T> {
     this.#waiters.clear();
   }
 
-  #refused(error: RoomcastError): void {
+  /** The server does not take this value. */
+  refused(error: RoomcastError, value: T): void {
+    if (value !== this.value) return;
     if (isPassing(error)) {
       this.#dueAt = this.#desk.retryAt(error);
       return;

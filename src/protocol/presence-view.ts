@@ -41,14 +41,14 @@ export interface PresenceNews {
 /** `view` is undefined before the first `joined`. */
 export function applyPresence(view: PresenceView | undefined, news: PresenceNews): PresenceView | 'ask' {
   const { version, count, members, previous } = news;
-  if (members !== undefined) {
+  if (members) {
     // The same version with members where we had none is a room that became small enough to list again.
-    if (view?.version === version && view.members !== null) return view;
+    if (view?.version === version && view.members) return view;
     return { version, count, members: new Map(members.map((member) => [member.user, member])) };
   }
   if (view?.version === version) return view;
   if (previous === undefined) return { version, count, members: null };
-  if (view === undefined || view.members === null || view.version !== previous) return 'ask';
+  if (!view?.members || view.version !== previous) return 'ask';
   return applyDiff(view.members, news);
 }
 
@@ -59,7 +59,7 @@ function applyDiff(before: ReadonlyMap<string, PresenceMember>, diff: PresenceNe
   for (const member of diff.joined ?? []) members.set(member.user, member);
   for (const { user, state } of diff.updated ?? []) {
     const member = members.get(user);
-    if (member === undefined) return 'ask';
+    if (!member) return 'ask';
     members.set(user, { ...member, state });
   }
   if (members.size !== diff.count) return 'ask';

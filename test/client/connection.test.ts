@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { connect } from '../../src/client/index.ts';
 import { clientForTest, scripted } from './scripted-client.ts';
+import { WELCOME } from '../support/wire-server.ts';
 
 test('a code that means "do not come back" ends it: state, reason, and a refusal for what waits', async () => {
   const { client, first, states } = await scripted();
@@ -127,6 +128,38 @@ test('nothing is sent that would end the connection for good', async () => {
   await expect(room.signal('x'.repeat(70_000))).rejects.toMatchObject({ code: 'too_large' });
   await expect(room.publish('x'.repeat(70_000))).rejects.toMatchObject({ code: 'too_large' });
   expect(client.state).toBe('connected');
+});
+
+test.each([
+  [0, 200_000, 200_000],
+  [49_152, 49_000, 49_200],
+])(
+  'where the server takes %i bytes, %i are sent and %i only where that is allowed',
+  async (payloadBytes, sent, tried) => {
+    const { client, first } = await scripted();
+    const room = client.join('lobby');
+    await first.welcome({ limits: { ...WELCOME.limits, payloadBytes } });
+    await first.joined();
+    await room.joined;
+    room.publish('x'.repeat(sent)).catch(() => undefined);
+    await first.next('publish');
+    const second = room.publish('x'.repeat(tried));
+    if (payloadBytes === 0) await first.next('publish');
+    else await expect(second).rejects.toMatchObject({ code: 'too_large' });
+    second.catch(() => undefined);
+  },
+);
+
+test('before the first welcome a large publish waits, and those behind it with it', async () => {
+  const { client, first } = await scripted();
+  const room = client.join('lobby');
+  for (const data of ['small', 'x'.repeat(40_000), 'done']) room.publish(data).catch(() => undefined);
+  const hello = await first.next('hello');
+  await first.joined();
+  expect(await first.next('publish')).toMatchObject({ data: 'small' });
+  first.send({ ...WELCOME, id: hello['id'], limits: { ...WELCOME.limits, payloadBytes: 65_536 } });
+  expect(String((await first.next('publish'))['data']).length).toBe(40_000);
+  expect(await first.next('publish')).toMatchObject({ data: 'done' });
 });
 
 test('the outbox is bounded by messages and by bytes, and says so', async () => {

@@ -24,7 +24,7 @@ async function rig(options: Parameters<typeof settingsOf>[0] = {}): Promise<Rig>
   const link = new Link('ws://x', fakeWebSocket, settingsOf(options), {
     opened: () => told.push('opened'),
     receive: ({ type }) => told.push(type),
-    lost: () => told.push('lost'),
+    gone: () => told.push('lost'),
     changed: (change) => states.push(change),
     report: ({ code }) => told.push(`error ${code}`),
   });
@@ -282,7 +282,7 @@ test('a constructor that throws ends it with the reason, instead of the process'
       throw new SyntaxError('port 99999');
     }
   }
-  const events = { opened() {}, receive() {}, lost() {}, report() {} };
+  const events = { opened() {}, receive() {}, gone() {}, report() {} };
   const link = new Link('ws://x:99999', Refusing as never, settingsOf({}), {
     ...events,
     changed: (change) => states.push(change),
@@ -293,4 +293,30 @@ test('a constructor that throws ends it with the reason, instead of the process'
     { state: 'connecting' },
     { state: 'closed', code: 1006, reason: 'SyntaxError: port 99999' },
   ]);
+});
+
+test.each([
+  ['close', ['closed']],
+  ['drop', ['waiting']],
+] as const)('%s() by who is told of the loss is not undone by the loss', async (end, said) => {
+  // A client that was closed as soon as its room was cut off came back, and nothing could end it any more.
+  const states: StateChange[] = [];
+  let told = 0;
+  const link: Link = new Link('ws://x', fakeWebSocket, settingsOf({}), {
+    opened() {},
+    receive() {},
+    report() {},
+    gone: () => {
+      told += 1;
+      if (told === 1) link[end]();
+    },
+    changed: (change) => states.push(change),
+  });
+  link.connect();
+  await settled();
+  FakeSocket.last.greet();
+  const before = states.length;
+  FakeSocket.last.end();
+  expect(states.slice(before).map(({ state }) => state)).toEqual(said);
+  expect(around.clock.pendingTimers()).toBe(said[0] === 'closed' ? 0 : 1);
 });

@@ -172,7 +172,7 @@ test('refused for the moment is tried again, refused for good rejects with the w
     {
       type: 'error',
       id: one['id'],
-      code: 'rate_limited',
+      code: 'unavailable',
       message: 'slow',
       retryable: true,
       retryAfterMs: 30,
@@ -344,4 +344,70 @@ test('members follow the versions; a diff that does not fit is not guessed at bu
       [1, [], [], [{ mood: 'fine' }]],
     ]);
   expect([...room.members.keys()]).toEqual(['bob']);
+});
+
+test('a state that is too large, set while nobody was there, is refused alone: the room is joined without it', async () => {
+  // It went with the next join, which was refused for it: the room was left, with all that waited in it.
+  const { server, client, first } = await scripted({ user: 'ann' });
+  const room = client.join('lobby', { state: { mood: 'fine' } });
+  await first.welcome();
+  await first.joined();
+  await room.joined;
+  client.drop();
+  const state = expect(room.setState({ mood: 'x'.repeat(5000) })).rejects.toMatchObject({
+    code: 'limit_exceeded',
+  });
+  const receipt = room.publish('kept');
+  const second = await server.connection();
+  await second.welcome();
+  const join = await second.next('join');
+  const refused = { type: 'error', message: 'too large', retryable: false };
+  const publish = await second.next('publish');
+  second.send(
+    { ...refused, id: join['id'], code: 'limit_exceeded' },
+    { ...refused, id: publish['id'], code: 'not_joined' },
+  );
+  await state;
+  expect(await second.joined({ recovered: true })).not.toHaveProperty('state');
+  // The one of before is told again: nobody can see here whether it is still there.
+  expect(await second.next('state')).toMatchObject({ state: { mood: 'fine' } });
+  const again = await second.next('publish');
+  expect(again).toMatchObject({ key: publish['key'] });
+  second.send({ type: 'ok', id: again['id'], room: 'lobby', epoch: 'e.1', seq: 1 });
+  expect(await receipt).toMatchObject({ seq: 1 });
+  expect(room.status).toBe('live');
+});
+
+test.each(['left', 'status'] as const)(
+  'who joins again as soon as it hears of %s is joined',
+  async (event) => {
+    // The leave was sent behind that join: the room said that it was live, and heard nothing ever again.
+    const { client, first } = await scripted();
+    const room = client.join('lobby');
+    await first.welcome();
+    await first.joined();
+    await room.joined;
+    let again = room;
+    room.on(event, () => {
+      if (room.status === 'left') again = client.join('lobby', { presence: 'count' });
+    });
+    void room.leave();
+    await first.next('leave');
+    expect(await first.joined({ seq: 4 })).toMatchObject({ presence: 'count' });
+    await again.joined;
+    expect([again === room, again.status, again.position]).toEqual([false, 'live', { epoch: 'e.1', seq: 4 }]);
+  },
+);
+
+test('Redis is up again where the next node has it', async () => {
+  const { server, client, first } = await scripted();
+  const told: string[] = [];
+  client.on('redis', (redis) => told.push(redis));
+  await first.welcome();
+  first.send({ type: 'status', redis: 'down' });
+  await expect.poll(() => client.redis).toBe('down');
+  first.socket.terminate();
+  const second = await server.connection();
+  await second.welcome();
+  await expect.poll(() => told).toEqual(['down', 'up']);
 });

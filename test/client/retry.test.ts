@@ -108,7 +108,7 @@ test('what was put off is tried at its time, and never before', async () => {
     socket.receive({
       type: 'error',
       id: socket.latest('publish')['id'],
-      code: 'rate_limited',
+      code: 'unavailable',
       message: 'x',
       retryable: true,
       retryAfterMs,
@@ -125,6 +125,25 @@ test('what was put off is tried at its time, and never before', async () => {
   expect(publishes()).toBe(2);
   await around.clock.advanceAsync(500);
   expect(publishes()).toBe(3);
+});
+
+test('over its rate a connection publishes nothing for a while, to nobody, so that some seconds see no refusal', async () => {
+  // Each refused publish was tried again at its own hint of milliseconds, until the server ended the connection.
+  const { client: made, room, socket } = await live();
+  const published = () => socket.sent.filter(({ type }) => type === 'publish' || type === 'send');
+  for (let n = 0; n < 50; n += 1) room.publish(n).catch(() => undefined);
+  let answered = 0;
+  for (let round = 0; round < 3; round += 1) {
+    const refused = { type: 'error', code: 'rate_limited', message: 'x', retryable: true, retryAfterMs: 20 };
+    for (const { id } of published().slice(answered)) socket.receive({ ...refused, id });
+    answered = published().length;
+    if (round === 0) made.send('bob', 'hi').catch(() => undefined);
+    // By half of the chance one second and a half, and the hint; then with the next tick.
+    await around.clock.advanceAsync(1519);
+    expect(published().length).toBe(answered);
+    await around.clock.advanceAsync(500);
+    expect(published().length).toBe(answered + 51);
+  }
 });
 
 test('a provider that fails when the token expires is asked again, with growing pauses, until it has one', async () => {
@@ -183,3 +202,24 @@ test.each(['close', 'drop'] as const)(
     expect(calls - before).toBe(end === 'close' ? 0 : 1);
   },
 );
+
+test('a publish that was only ever refused was certainly not stored, and says so in the end', async () => {
+  const { room, socket } = await live({ publishTimeoutMs: 20_000 });
+  const ended = code(room.publish(1));
+  const refuse = (how: string): void =>
+    socket.receive({
+      type: 'error',
+      id: socket.latest('publish')['id'],
+      code: how,
+      message: 'x',
+      retryable: true,
+      retryAfterMs: 60_000,
+    });
+  refuse('unavailable');
+  await alive(20_000);
+  expect(await ended).toBe('unavailable');
+  const unclear = code(room.publish(2));
+  refuse('unknown_outcome');
+  await alive(20_000);
+  expect(await unclear).toBe('unknown_outcome');
+});
