@@ -129,7 +129,7 @@ describe('the limits of docs/PROTOCOL.md', () => {
       ['limits.payloadBytes: bytes of data, encoded', bytes(config.limitPayloadBytes)],
       ['limits.roomsPerConnection', count(config.limitRoomsPerConnection)],
       [
-        'limits.publishPerSecond: publishes, signals and questions about a user of a connection, with bursts of twice that',
+        'limits.publishPerSecond: publishes, sends, signals, reads and questions about a user of a connection, with bursts of twice that',
         count(config.limitPublishPerSecond),
       ],
       ['limits.batch', count(config.limitBatch)],
@@ -141,8 +141,11 @@ describe('the limits of docs/PROTOCOL.md', () => {
         'publishes of a connection and room under way; frames of a connection that wait for a join',
         count(config.limitInFlight),
       ],
-      ['publishes and signals of a user in a second', count(config.limitUserPerSecond)],
-      ['publishes in a room in a second', count(config.limitRoomPerSecond)],
+      [
+        'publishes, sends, signals and reads of a user in a second, on one node',
+        count(config.limitUserPerSecond),
+      ],
+      ['publishes in a room, or sends to a user, in a second, on one node', count(config.limitRoomPerSecond)],
       ['connections of a user', count(config.limitUserConnections)],
       ['connections of an address', count(config.limitAddressConnections)],
       ['new connections of a node in a second', count(config.limitUpgradesPerSecond)],

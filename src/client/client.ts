@@ -35,6 +35,8 @@ const RETRY_MS = 1000;
 const PAYLOAD_BYTES = 32_768;
 /** What a frame without data may have: a larger one would end the connection for good (PROTOCOL, 1009). */
 const FRAME_BYTES = 60_000;
+/** What a frame may have beside its data, which servers leave room for: names, a key. */
+const FRAME_EXTRA_BYTES = 2000;
 const PENDING_MAX = 2048;
 const TICK_MS = 500;
 
@@ -243,7 +245,7 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     const json = encode(frame);
     // 0: no limit.
     const most = 'data' in frame ? (this.welcome?.limits.payloadBytes ?? PAYLOAD_BYTES) : FRAME_BYTES;
-    if (most && bytesOf('data' in frame ? encode(frame.data) : json) > most)
+    if (most && bytesOf(json) > most + FRAME_EXTRA_BYTES)
       return answer(new RoomcastError('too_large', `max ${most}`));
     const id = this.#requests.begin(answer, now() + this.#settings.requestTimeoutMs);
     this.#link.socket?.send(`{"id":${id},${json.slice(1)}`);

@@ -161,8 +161,8 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
       this.#retryAt = this.#desk.retryAt(error);
       return;
     }
-    // Perhaps for the state that was set meanwhile, which is refused as it would be alone: once more, without it.
-    if (state && this.position) {
+    // Perhaps for the state set since it was joined, which is refused as it would be alone: once more, without it.
+    if (state && this.position !== this.#options.since) {
       this.#state.refused(error, state);
       return this.#desk.flush();
     }

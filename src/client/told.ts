@@ -78,8 +78,9 @@ export class Told<T extends object> {
       this.#dueAt = this.#desk.retryAt(error);
       return;
     }
-    // Given up: told again at the next reconnect it would be refused again.
+    // Given up: told again at the next reconnect it would be refused again. Nor is the one of before told now.
     this.value = this.#confirmed;
+    this.#dueAt = Infinity;
     this.end(error);
   }
 }

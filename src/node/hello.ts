@@ -20,12 +20,16 @@ import type { LinkStatus } from './link-status.ts';
 import type { PresenceWriter } from './presence-writer.ts';
 import { closeWith } from './replies.ts';
 
+/** What a frame has beside its payload, at most: names and a key. */
+const ENVELOPE_BYTES = 2048;
+
 export interface HelloSettings extends SessionLimits {
   readonly nodeName: string;
   readonly pingIntervalMs: number;
   readonly reconnectMinMs: number;
   readonly reconnectMaxMs: number;
   readonly limitPayloadBytes: number;
+  readonly limitFrameBytes: number;
   readonly limitRoomsPerConnection: number;
   readonly limitBatch: number;
   readonly limitHistoryMessages: number;
@@ -88,7 +92,7 @@ function welcome(parts: HelloParts, session: Session, frame: HelloFrame) {
     protocol: PROTOCOL_VERSION as 1,
     pingIntervalMs: settings.pingIntervalMs,
     limits: {
-      payloadBytes: settings.limitPayloadBytes,
+      payloadBytes: payloadBytes(settings),
       roomsPerConnection: settings.limitRoomsPerConnection,
       publishPerSecond: settings.limitPublishPerSecond,
       batch: settings.limitBatch,
@@ -96,6 +100,13 @@ function welcome(parts: HelloParts, session: Session, frame: HelloFrame) {
     },
     reconnect: { minMs: settings.reconnectMinMs, maxMs: settings.reconnectMaxMs },
   };
+}
+
+/** The largest payload that also fits into a frame: a larger one would end the connection (1009) instead of being refused. */
+function payloadBytes({ limitPayloadBytes, limitFrameBytes }: HelloSettings): number {
+  if (limitFrameBytes === 0) return limitPayloadBytes;
+  const fitting = Math.max(limitFrameBytes - ENVELOPE_BYTES, Math.ceil(limitFrameBytes / 2));
+  return limitPayloadBytes === 0 ? fitting : Math.min(limitPayloadBytes, fitting);
 }
 
 /**

@@ -79,7 +79,8 @@ export async function join(parts: JoinParts, session: Session, frame: JoinFrame)
   const undo: (() => void)[] = [];
   // A state given where this node did not have the user may stay when the join is undone: nobody here knows which
   // one it took the place of, that of a connection of the user on another node.
-  let mayStay = state !== undefined && !parts.writer.ledger.get(room, session.user);
+  const mine = parts.writer.ledger.get(room, session.user);
+  let mayStay = state !== undefined && (!mine || mine.leaving !== undefined);
   let end: 'joined' | 'refused' | undefined;
   try {
     const heard = interest.acquire(room);
@@ -142,7 +143,8 @@ function enter(
 ): Promise<number> {
   const { writer } = parts;
   if (state !== undefined) {
-    const before = writer.ledger.get(room, session.user)?.state ?? NO_STATE;
+    const held = writer.ledger.get(room, session.user);
+    const before = held && !held.leaving ? held.state : NO_STATE;
     undo.push(() => writer.takeBack(room, session.user, state, before));
   }
   if (session.subscriptions.has(room)) {

@@ -36,7 +36,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorMeaning>> = {
   too_large: { retryable: false, meaning: 'data over limits.payloadBytes' },
   limit_exceeded: { retryable: false, meaning: 'too many rooms, too long a batch, or too large a state' },
   rate_limited: { retryable: true, meaning: 'over a rate; retryAfterMs says when to try again' },
-  unavailable: { retryable: true, meaning: 'Redis is away or the node is draining; certainly not applied' },
+  unavailable: { retryable: true, meaning: 'Redis is away, or cannot do it just now; certainly not applied' },
   unknown_outcome: {
     retryable: true,
     meaning: 'no answer in time; perhaps applied, so repeat it with the same key',

@@ -5,7 +5,10 @@ import { scripted } from './scripted-client.ts';
 
 const cycle: Record<string, unknown> = {};
 cycle['self'] = cycle;
-const badData = expect.objectContaining({ code: 'bad_request', message: expect.stringMatching(/JSON|serialize/) });
+const badData = expect.objectContaining({
+  code: 'bad_request',
+  message: expect.stringMatching(/JSON|serialize/),
+});
 
 test('what JSON cannot hold is refused at the call, and the client goes on', async () => {
   const { client, first } = await scripted();

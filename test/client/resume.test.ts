@@ -351,7 +351,7 @@ test('a state that is too large, set while nobody was there, is refused alone: t
   const { server, client, first } = await scripted({ user: 'ann' });
   const room = client.join('lobby', { state: { mood: 'fine' } });
   await first.welcome();
-  await first.joined();
+  await first.joined({ version: 1, count: 1, members: [{ user: 'ann', state: { mood: 'fine' }, since: 1 }] });
   await room.joined;
   client.drop();
   const state = expect(room.setState({ mood: 'x'.repeat(5000) })).rejects.toMatchObject({
@@ -368,14 +368,32 @@ test('a state that is too large, set while nobody was there, is refused alone: t
     { ...refused, id: publish['id'], code: 'not_joined' },
   );
   await state;
-  expect(await second.joined({ recovered: true })).not.toHaveProperty('state');
-  // The one of before is told again: nobody can see here whether it is still there.
-  expect(await second.next('state')).toMatchObject({ state: { mood: 'fine' } });
+  // Another tab has set the state meanwhile: the one of before is not told over it.
+  const members = [{ user: 'ann', state: { mood: 'of another tab' }, since: 1 }];
+  expect(await second.joined({ recovered: true, version: 2, count: 1, members })).not.toHaveProperty('state');
   const again = await second.next('publish');
   expect(again).toMatchObject({ key: publish['key'] });
   second.send({ type: 'ok', id: again['id'], room: 'lobby', epoch: 'e.1', seq: 1 });
   expect(await receipt).toMatchObject({ seq: 1 });
   expect(room.status).toBe('live');
+});
+
+test('a state that is refused with the first join refuses the join, whatever position it came with', async () => {
+  const { client, first } = await scripted();
+  const errors: string[] = [];
+  client.on('error', ({ code }) => errors.push(code));
+  const room = client.join('lobby', { since: { epoch: 'e.1', seq: 1 }, state: { mood: 'x'.repeat(5000) } });
+  await first.welcome();
+  const join = await first.next('join');
+  first.send({
+    type: 'error',
+    id: join['id'],
+    code: 'limit_exceeded',
+    message: 'too large',
+    retryable: false,
+  });
+  await expect(room.joined).rejects.toMatchObject({ code: 'limit_exceeded' });
+  expect([room.status, errors]).toEqual(['left', ['limit_exceeded']]);
 });
 
 test.each(['left', 'status'] as const)(

@@ -37,6 +37,22 @@ describe('hello', () => {
     });
   });
 
+  it.each([
+    ['the limit', { limitPayloadBytes: 1000, limitFrameBytes: 65_536 }, 1000],
+    [
+      'what fits into a frame, where there is none',
+      { limitPayloadBytes: 0, limitFrameBytes: 65_536 },
+      63_488,
+    ],
+    ['what fits into a frame, where it is larger', { limitPayloadBytes: 1000, limitFrameBytes: 1024 }, 512],
+    ['that there is none', { limitPayloadBytes: 0, limitFrameBytes: 0 }, 0],
+  ])('tells of payloads %s', async (_what, settings, payloadBytes) => {
+    // A client that believed the first of these alone sent what ended its connection for good.
+    const { hello } = begin({ settings });
+    const ann = await hello('ann');
+    expect(ann.connection.frames[0]).toMatchObject({ limits: { payloadBytes } });
+  });
+
   it('without a user names the connection, and gives an anonymous name back when asked for', async () => {
     const { hello } = begin();
     const anonymous = await hello();

@@ -387,6 +387,19 @@ describe('a state that was answered with an error', () => {
     expect(members).toContainEqual(expect.objectContaining({ user: 'ann', state: { at: 2 } }));
   });
 
+  it('"unknown_outcome" also where that node is just losing the user', async () => {
+    const [one, two] = beginTwo();
+    const [ann, annToo] = [await one.hello('ann'), await two.hello('ann')];
+    for (const client of [ann, annToo]) await client.join('r');
+    two.store.before('drop', refuse);
+    two.store.before('read', refuse);
+    annToo.say({ type: 'leave', room: 'r' });
+    await two.settle();
+    const since = { epoch: 'of.old', seq: 1 };
+    const refused = await annToo.join('r', { state: { at: 2 }, since });
+    expect(refused).toMatchObject({ code: 'unknown_outcome' });
+  });
+
   it('"unknown_outcome" because it was under way when Redis went away may be there, and is', async () => {
     const { one, ann, shown } = await pair();
     const held = gate();
