@@ -8,7 +8,7 @@
  * of a quiet server is a tenth of all there is; it is still read, because it
  * alone knows of threads that ended.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 /** USER_HZ, which the kernel fixes at 100 for all user space (proc(5)). */
 const TICKS_PER_SECOND = 100;
@@ -83,6 +83,11 @@ function taskSeconds(pid: number): number[] {
     // A thread ended meanwhile, or a kernel without this account: the process's own is used.
     return [Number.NaN];
   }
+}
+
+/** Whether there still is such a process. */
+export function isRunning(pid: number): boolean {
+  return process.platform !== 'linux' || existsSync(`/proc/${pid}`);
 }
 
 /** CPU seconds used so far by the processes and their descendants. */

@@ -22,7 +22,7 @@ export interface RunningNode {
 
 export interface RunningPeer {
   readonly nodes: readonly RunningNode[];
-  /** The longest that the event loop of a node stood still since the last call, where the server tells. */
+  /** The longest that the event loop of a node stood still in the last 10 to 20 s, where the server tells. */
   worstStallMs?(): Promise<number>;
   stop(): Promise<void>;
 }

@@ -56,7 +56,7 @@ async function start(options: StartOptions, redis: Record<string, string>): Prom
   return { ...running, worstStallMs: () => worstStallMs(running) };
 }
 
-/** `/health` tells the longest lag since it was asked last. */
+/** `/health` tells the longest lag of the last 10 to 20 s. */
 async function worstStallMs({ nodes }: RunningPeer): Promise<number> {
   const stalls = nodes.map(async ({ port }) => {
     const health = (await (await fetch(`http://${HOST}:${port}/health`)).json()) as {

@@ -81,7 +81,7 @@ export class Rows {
   }
 }
 
-/** JSON has no NaN: figures that were not measured are left out. */
+/** JSON has neither NaN nor Infinity: figures that were not measured are left out. */
 export function toJson(report: ScenarioReport): string {
-  return `${JSON.stringify(report, (_key, value: unknown) => (Number.isNaN(value) ? undefined : value), 2)}\n`;
+  return `${JSON.stringify(report, (_key, value: unknown) => (typeof value === 'number' && !Number.isFinite(value) ? undefined : value), 2)}\n`;
 }

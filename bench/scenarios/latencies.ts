@@ -18,7 +18,7 @@ export class Latencies {
   }
 }
 
-/** Calls `act` `perSecond` times a second for `seconds`, whether or not earlier calls are done, and waits for all. */
+/** Calls `act` `perSecond` times a second for `seconds`, whether or not earlier calls are done, and waits for all. Rejects with the first failure. */
 export async function atRate(
   perSecond: number,
   seconds: number,
@@ -27,10 +27,16 @@ export async function atRate(
   const began = performance.now();
   const total = perSecond * seconds;
   const under: Promise<void>[] = [];
-  for (let n = 0; n < total; ) {
+  let failure: unknown;
+  // Kept at once: a rejection that nobody waits for yet would end the process.
+  const kept = (error: unknown): void => {
+    failure ??= error;
+  };
+  for (let n = 0; n < total && failure === undefined; ) {
     const due = Math.min(total, Math.floor(((performance.now() - began) / 1000) * perSecond) + 1);
-    for (; n < due; n += 1) under.push(act(n));
+    for (; n < due; n += 1) under.push(act(n).catch(kept));
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   await Promise.all(under);
+  if (failure !== undefined) throw failure;
 }

@@ -5,10 +5,11 @@
  */
 import { percentileMs } from '../generator/histogram.ts';
 import { coresOf } from '../machine/pinning.ts';
-import { cpuSeconds, cpuSecondsEach } from '../machine/processes.ts';
+import { cpuSeconds, cpuSecondsEach, isRunning } from '../machine/processes.ts';
 import { GENERATOR_BOUND_NOTE, generatorPercent, isGeneratorBound } from './generator-bound.ts';
 import type { Figures } from './scenario.ts';
 import type { Session } from './session.ts';
+import { watchStalls } from './stalls.ts';
 
 /** A message that is this late has been delivered, but not in time. */
 const GRACE_MS = 1000;
@@ -37,8 +38,7 @@ export async function measureRate(session: Session, order: RateOrder): Promise<F
     await load.settle(owed, SETTLE_MS, QUIET_MS);
   }
   await load.phase();
-  // Reading it starts its window.
-  await session.running.worstStallMs?.();
+  const stalls = watchStalls(session.running);
   const generatorBefore = cpuSecondsEach(load.pids);
   const cpuBefore = cpuSeconds(serverPids);
   const redisBefore = cpuSeconds(redisPids);
@@ -54,7 +54,10 @@ export async function measureRate(session: Session, order: RateOrder): Promise<F
   const cpu = cpuSeconds(serverPids) - cpuBefore;
   const redisCpu = cpuSeconds(redisPids) - redisBefore;
   const working = (performance.now() - beganAt) / 1000;
-  const stallMs = (await session.running.worstStallMs?.()) ?? Number.NaN;
+  const stallMs = await stalls.end();
+  const gone = serverPids.filter((pid) => !isRunning(pid));
+  if (gone.length > 0)
+    throw new Error(`${gone.length} of ${serverPids.length} servers ended while it was measured`);
   const sampled = await load.sample();
   if (sampled.messages !== sampled.markers) {
     throw new Error(`the generator counted ${sampled.messages} messages but read ${sampled.markers} markers`);
