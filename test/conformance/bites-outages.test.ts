@@ -130,6 +130,32 @@ test('worked session 11: lies about status, reset and presence', { timeout: OUTA
   expect(await judged('worked session: 11.', lies)).toEqual(caught(lies));
 });
 
+test("Redis is brought back also where one of the operator's commands fails", async () => {
+  // Whoever ran the suite was left without Redis, and every check behind it failed.
+  const calls: string[] = [];
+  const does = (name: string) => async () => void calls.push(name);
+  const fails = (name: string) => async () => {
+    calls.push(name);
+    throw new Error(`${name} exited with 1`);
+  };
+  const urls = [one.url, two.url];
+  const run = async (hooks: Hooks, filter: string): Promise<void> => {
+    const [result] = await results({ urls, hooks, filter, timeoutMs: TIMEOUT_MS });
+    expect(result?.outcome, JSON.stringify(result)).toBe('failed');
+  };
+  await run({ redisStop: fails('stop'), redisStart: does('start') }, 'worked session: 10.');
+  await run(
+    { redisPause: fails('pause'), redisResume: does('resume') },
+    'worked session: 9. unknown_outcome',
+  );
+  const start = does('start anew');
+  await run(
+    { redisStop: fails('stop'), redisEmpty: fails('empty'), redisStart: start },
+    'worked session: 11.',
+  );
+  expect(calls).toEqual(['stop', 'start', 'pause', 'resume', 'stop', 'empty', 'start anew']);
+});
+
 test('1001: lies of a node that is stopped', { timeout: OUTAGE_MS }, async () => {
   const lies = {
     'closing does not come': change('closing', () => []),

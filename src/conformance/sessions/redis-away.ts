@@ -68,8 +68,10 @@ export const restartedWithData: Check = {
     const outage = await beforeOutage(lab);
     const { room, members } = outage;
     const [{ peer, joined }] = members;
-    await redisStop();
-    await thenAlways(stopped(lab, outage), redisStart);
+    await thenAlways(
+      redisStop().then(() => stopped(lab, outage)),
+      redisStart,
+    );
     await back(lab, members);
     await drainRoom(
       peer,
@@ -117,8 +119,10 @@ export const restartedEmpty: Check = {
     }
     const outage = await beforeOutage(lab);
     const { room, members } = outage;
-    await redisStop();
-    await thenAlways(stopped(lab, outage), () => redisEmpty().then(redisStart));
+    await thenAlways(
+      redisStop().then(() => stopped(lab, outage)),
+      () => thenAlways(redisEmpty(), redisStart),
+    );
     await back(lab, members);
     for (const { peer, user, joined } of members) {
       const reset = await peer.take({ type: 'reset', room, reason: 'lost', seq: 0 });
@@ -169,8 +173,10 @@ export const noAnswer: Check = {
     const room = lab.room();
     const { peer, joined } = await lab.member(room);
     const frame = { type: 'publish', room, data: 'perhaps', key: 'k8' };
-    await redisPause();
-    const told = await thenAlways(peer.request(frame, NOTICE_MS), redisResume);
+    const told = await thenAlways(
+      redisPause().then(() => peer.request(frame, NOTICE_MS)),
+      redisResume,
+    );
     if (told.type !== 'error' || told.code !== 'unknown_outcome') {
       throw new Deviation('unknown_outcome while Redis gives no answer', show(told));
     }
