@@ -62,6 +62,8 @@ connect();
 const run = Math.random().toString(36).slice(2); // keys are remembered per user: no other run may use ours
 let typed = 0;
 createInterface({ input: process.stdin }).on('line', (data) => {
+  // A frame that is too large ends the connection, and so it would each time it is said again.
+  if (Buffer.byteLength(data) > 30_000) return console.log('* too long');
   const key = `${run}-${typed++}`;
   unconfirmed.set(key, { type: 'publish', id: key, room, data, key });
   send(unconfirmed.get(key));

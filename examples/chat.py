@@ -1,6 +1,6 @@
 # A room in the terminal, in Python with `websockets`: python3 examples/chat.py [url] [room] [user]
 # It prints what is said, says what is typed, and after a lost connection prints exactly what it missed.
-import asyncio, json, random, sys, threading, time, uuid
+import asyncio, json, os, random, sys, threading, time, uuid
 import websockets  # Debian and Ubuntu: python3-websockets
 
 url, room, user = (sys.argv[1:] + ["ws://127.0.0.1:8080/ws", "lobby", "python"][len(sys.argv) - 1 :])[:3]
@@ -33,7 +33,7 @@ def handle(frame):
     if kind == "epoch":  # nothing is gone: the numbers go on under a new name
         position["epoch"] = frame["epoch"]
     if kind == "closing" and frame["reconnect"] == "never":
-        sys.exit(1)
+        os._exit(1)  # at once, though the thread still reads
     if kind == "closing" and "afterMs" in frame:
         back_at = time.monotonic() + frame["afterMs"] / 1000
     if kind == "error":
@@ -69,6 +69,9 @@ async def session():
 
 
 def typed(line):
+    # A frame that is too large ends the connection, and so it would each time it is said again.
+    if len(json.dumps(line)) > 30_000:
+        return print("* too long", flush=True)
     key = uuid.uuid4().hex
     unconfirmed[key] = {"type": "publish", "id": key, "room": room, "data": line, "key": key}
     outgoing.put_nowait(unconfirmed[key])

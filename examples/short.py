@@ -24,8 +24,8 @@ async def session(typed):
         await say([{"type": "hello", "user": user}, {"type": "join", "id": 1, "room": room, **({"since": since} if since else {})}])
         typed[:] = [lambda line: asyncio.ensure_future(say({"type": "publish", "room": room, "data": line}))]
         async for text in socket:
-            show(json.loads(text))
-            if '"type":"error"' in text and '"id":1' in text: return  # not joined: once more, from the start
+            show(frame := json.loads(text))
+            if frame["type"] == "error" and frame.get("id") == 1: return  # not joined: once more, from the start
 
 async def main(typed=[lambda line: print("* not sent", flush=True)]):
     loop = asyncio.get_running_loop()

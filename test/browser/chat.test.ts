@@ -140,6 +140,27 @@ test('rooms are opened, shared by their address, counted while unread, and left'
   await ann.page.getByRole('link', { name: 'uber-die-strae' }).waitFor({ state: 'detached' });
 });
 
+test('a page in the background counts in its title what comes, and whoever comes and goes leaves that alone', async () => {
+  // Of the room that was open nothing was counted, and the next change of people wiped what was.
+  const [ann, bob] = await annAndBob('title');
+  const see = (state: string): Promise<void> =>
+    ann.page.evaluate((visibility) => {
+      Object.defineProperty(document, 'visibilityState', { value: visibility, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+    }, state);
+  const titled = (title: string) => expect.poll(() => ann.page.title()).toBe(title);
+  await see('hidden');
+  await bob.say('one');
+  await titled('(1) #title · roomcast');
+  await bob.say('two');
+  await titled('(2) #title · roomcast');
+  await bob.page.close();
+  await ann.page.getByText('You are alone here').waitFor({ timeout: 15_000 });
+  await titled('(2) #title · roomcast');
+  await see('visible');
+  await titled('#title · roomcast');
+});
+
 test('what other clients publish is shown as what it is, and nothing of it becomes markup', async () => {
   const { nodes } = await cluster();
   const demo = await DemoPage.person(await browser(), `${nodes[0].http}/#markup`);

@@ -180,3 +180,21 @@ test('among too many threads those that were read go; what nobody read, and what
     [...users, 'one more', 'a', 'b', 'c'].filter((user) => !['user-1', 'user-2'].includes(user)),
   );
 });
+
+test('a direct message that is said again goes out under its old key: it may have been stored all the same', async () => {
+  const keys: unknown[] = [];
+  const client = {
+    on: () => undefined,
+    inbox: { on: () => undefined },
+    send: async (_to: string, _data: unknown, { key }: { key: string }) => {
+      keys.push(key);
+      throw new Error('closed');
+    },
+  } as unknown as Client;
+  const direct = new DirectMessages(client, { profile: { user: 'ann', name: 'Ann' } } as Me);
+  expect(direct.say('bob', 'hi', 'k1')).toBe(true);
+  const { transcript } = direct.open('bob', 'bob');
+  await expect.poll(() => transcript.withdraw('key-k1')?.text).toBe('hi');
+  expect(direct.say('bob', 'hi', 'k1')).toBe(true);
+  expect(keys).toEqual(['k1', 'k1']);
+});

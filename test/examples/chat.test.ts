@@ -84,6 +84,20 @@ describe.each(LANGUAGES)('the chat in %s', (language) => {
     expect(await ben.messages()).toEqual(['#1 ben: "hello"', '#2 ben: "again"']);
   });
 
+  it('refuses a line that would end its connection for ever, and says the next one', async () => {
+    // The server closed with 1009, and the line was said again on each connection that followed.
+    const node = await nodeForTest({});
+    const watcher = await TestClient.hello(node.url);
+    await watcher.join(ROOM);
+    const ben = await startExample(language, { url: node.url, room: ROOM, user: 'ben' }, browser);
+    await ben.line(`* in ${ROOM}`);
+    await ben.type('x'.repeat(70_000));
+    await ben.line('* too long');
+    await ben.type('hello');
+    await watcher.next('message');
+    expect(watcher.data(ROOM)).toEqual(['hello']);
+  });
+
   it('says that messages are gone where the server has lost them, and goes on', async () => {
     const first = await nodeForTest({});
     const proxy = await proxyForTest(first.url);

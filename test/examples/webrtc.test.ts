@@ -61,6 +61,25 @@ const WATCH = `
 const SETTLED = `connections[0].signalingState === 'stable' &&
   ['connected', 'completed'].includes(connections[0].iceConnectionState)`;
 
+it('an offer that was lost with the connection of the other is made again when they are back', async () => {
+  // The browser makes no other while one waits for its answer: the two never found each other.
+  const node = await nodeForTest({});
+  const proxy = await startFaultProxy(node.port);
+  onTestFinished(() => proxy.close());
+  const [direct, cut] = [node.url, `ws://127.0.0.1:${proxy.port}/ws`];
+  const anna = await openExample('webrtc.html', { url: direct, room: ROOM, user: 'anna' }, browser, WATCH);
+  await anna.line('connected to 0');
+  proxy.setMode({ delayMs: 500 });
+  const ben = await openExample('webrtc.html', { url: cut, room: ROOM, user: 'ben' }, browser);
+  // On its way to ben, who never sees it.
+  await anna.page.waitForFunction("connections[0]?.signalingState === 'have-local-offer'");
+  proxy.cutOpen();
+  proxy.setMode('pass');
+  await Promise.all([anna, ben].map((page) => page.line('connected to 1')));
+  await anna.type('there you are');
+  await ben.line('anna: there you are');
+});
+
 it('where both offer at once exactly one takes its offer back, and they go on talking', async () => {
   const node = await nodeForTest({});
   const proxy = await startFaultProxy(node.port);

@@ -124,9 +124,10 @@ export class Chat {
     this.changes.tell('rooms');
   }
 
-  say(text: string): boolean {
-    if (this.place.kind === 'direct') return this.direct.say(this.place.user, text);
-    return this.conversation?.say(text, this.me.profile.name) ?? false;
+  /** `key`: that of a message which is said again. */
+  say(text: string, key = newKey()): boolean {
+    if (this.place.kind === 'direct') return this.direct.say(this.place.user, text, key);
+    return this.conversation?.say(text, this.me.profile.name, key) ?? false;
   }
 
   /** From whichever room has this person; undefined where none of mine does. */
@@ -167,7 +168,7 @@ export class Chat {
 
   #cameIn(): void {
     this.seen();
-    this.changes.tell('transcript', 'rooms');
+    this.changes.tell('transcript', 'rooms', 'unread');
   }
 
   #leaveQuietest(): void {
@@ -199,4 +200,9 @@ function rememberedRooms(): string[] {
     (name): name is string => typeof name === 'string' && placeOf(name)?.kind === 'room',
   );
   return names.slice(0, ROOMS_MAX);
+}
+
+/** Of a message said for the first time: nobody else's may be the same within two minutes. */
+function newKey(): string {
+  return crypto.getRandomValues(new Uint32Array(4)).join('-');
 }

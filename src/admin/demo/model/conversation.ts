@@ -68,8 +68,7 @@ export class Conversation {
   }
 
   /** False where too much waits already. The message appears at once and is confirmed or fails in its place. */
-  say(text: string, name: string): boolean {
-    const key = crypto.getRandomValues(new Uint32Array(4)).join('-');
+  say(text: string, name: string, key: string): boolean {
     if (!this.transcript.write(`key-${key}`, text, Date.now())) return false;
     this.changes.tell('transcript');
     this.room.publish({ text, name }, { key }).catch((error: unknown) => {

@@ -87,9 +87,8 @@ export class DirectMessages {
     return thread;
   }
 
-  say(user: string, text: string): boolean {
+  say(user: string, text: string, key: string): boolean {
     const { transcript } = this.open(user, user);
-    const key = crypto.getRandomValues(new Uint32Array(4)).join('-');
     const now = Date.now();
     if (!transcript.write(`key-${key}`, text, now)) return false;
     this.changes.tell('transcript');

@@ -37,8 +37,8 @@ export function composerView(chat: Chat): void {
     tell(field.value.trim() !== '');
   });
   field.addEventListener('keydown', (event) => {
-    // While a word is composed (Japanese, Chinese), Enter chooses it.
-    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+    // While a word is composed (Japanese, Chinese), Enter chooses it. Safari says so by the key code alone.
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     send();
   });

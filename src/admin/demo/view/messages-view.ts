@@ -145,7 +145,8 @@ function updateNote(chat: Chat, note: Element, entry: MessageEntry, failure: str
   const again = make('button', { type: 'button', class: 'text-button' }, 'Send again');
   again.addEventListener('click', () => {
     const taken = chat.transcript?.withdraw(entry.key);
-    if (taken) chat.say(taken.text);
+    // Under its old key: what was stored all the same is not said twice.
+    if (taken) chat.say(taken.text, entry.key.replace('key-', ''));
     chat.changes.tell('transcript');
   });
   note.replaceChildren(`Not sent: ${failure}`, again);

@@ -17,9 +17,10 @@ export function placeView(chat: Chat, arrived: () => void): (place: Place) => vo
     setText(part('title'), place.kind === 'room' ? `#${place.room}` : chat.nameOf(place.user));
     setText(part('subtitle'), subtitle(chat));
     part('share-link').hidden = place.kind !== 'room';
-    document.title = `${part('title').textContent} · roomcast`;
+    const unread = chat.unread > 0 ? `(${chat.unread}) ` : '';
+    document.title = `${unread}${part('title').textContent} · roomcast`;
   };
-  for (const topic of ['place', 'people', 'link'] as const) chat.changes.on(topic, showTitle);
+  for (const topic of ['place', 'people', 'link', 'unread'] as const) chat.changes.on(topic, showTitle);
   addEventListener('hashchange', follow);
   addEventListener('visibilitychange', () => chat.seen());
   part('share-link').addEventListener('click', () => void share(chat));

@@ -43,10 +43,7 @@ export function roomsView(chat: Chat, go: (place: Place) => void): void {
     part('rooms-dot').hidden = chat.unread === 0;
   });
   chat.changes.on('rooms', draw);
-  chat.changes.on('unread', () => {
-    document.title = `${chat.unread > 0 ? `(${chat.unread}) ` : ''}${part('title').textContent} · roomcast`;
-    draw();
-  });
+  chat.changes.on('unread', draw);
   chat.changes.on('place', draw);
   newRoomForm(go);
   draw();
