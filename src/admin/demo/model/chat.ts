@@ -108,12 +108,12 @@ export class Chat {
     this.changes.tell('place', 'rooms', 'transcript', 'people', 'typing', 'cursors', 'link');
   }
 
-  /** The present place was looked at. */
+  /** The present place was looked at, unless the page is in the background. */
   seen(): void {
-    if (document.visibilityState === 'hidden') return;
     const { conversation, thread } = this;
-    if (conversation) conversation.unread = 0;
-    if (thread) this.direct.seen(thread.user);
+    const isLookedAt = document.visibilityState !== 'hidden';
+    if (isLookedAt && conversation) conversation.unread = 0;
+    if (isLookedAt && thread) this.direct.seen(thread.user);
     this.changes.tell('unread');
   }
 
@@ -168,7 +168,7 @@ export class Chat {
 
   #cameIn(): void {
     this.seen();
-    this.changes.tell('transcript', 'rooms', 'unread');
+    this.changes.tell('transcript', 'rooms');
   }
 
   #leaveQuietest(): void {

@@ -18,7 +18,8 @@ export function placeView(chat: Chat, arrived: () => void): (place: Place) => vo
     setText(part('subtitle'), subtitle(chat));
     part('share-link').hidden = place.kind !== 'room';
     const unread = chat.unread > 0 ? `(${chat.unread}) ` : '';
-    document.title = `${unread}${part('title').textContent} · roomcast`;
+    const title = `${unread}${part('title').textContent} · roomcast`;
+    if (document.title !== title) document.title = title;
   };
   for (const topic of ['place', 'people', 'link', 'unread'] as const) chat.changes.on(topic, showTitle);
   addEventListener('hashchange', follow);
