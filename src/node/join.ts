@@ -88,7 +88,7 @@ export async function join(parts: JoinParts, session: Session, frame: JoinFrame)
     // Both at once: what is heard of the room from now on and the snapshot below meet at this version or above it.
     const entered = enter(parts, session, room, state, undo);
     entered.catch((error: unknown) => {
-      if (isCertain(error)) mayStay = false;
+      if (saysNotApplied(error)) mayStay = false;
     });
     const [version] = await status.whileUp(Promise.all([entered, heard]));
     const view = await status.whileUp(parts.presence.view(room, version));
@@ -109,15 +109,14 @@ export async function join(parts: JoinParts, session: Session, frame: JoinFrame)
     if (end === 'joined') return;
     end = 'refused';
     for (const step of undo.reverse()) step();
-    if (mayStay && isCertain(error)) {
+    if (mayStay && saysNotApplied(error)) {
       throw new BrokerError('unknown_outcome', `the join failed, but its state may be set: ${error.message}`);
     }
     throw error;
   }
 }
 
-/** Says that nothing was applied. */
-function isCertain(error: unknown): error is BrokerError | Refusal {
+function saysNotApplied(error: unknown): error is BrokerError | Refusal {
   return (error instanceof BrokerError || error instanceof Refusal) && error.code === 'unavailable';
 }
 
@@ -142,9 +141,10 @@ function enter(
   undo: (() => void)[],
 ): Promise<number> {
   const { writer } = parts;
+  const mine = writer.ledger.get(room, session.user);
+  const wasHeld = mine?.heldUntilMs !== undefined;
   if (state !== undefined) {
-    const held = writer.ledger.get(room, session.user);
-    const before = held && !held.leaving ? held.state : NO_STATE;
+    const before = mine && !mine.leaving ? mine.state : NO_STATE;
     undo.push(() => writer.takeBack(room, session.user, state, before));
   }
   if (session.subscriptions.has(room)) {
@@ -152,7 +152,6 @@ function enter(
   }
   // A connection that is gone is held like any other, and one that came back keeps the hold of before: without
   // this, a reload in the middle of a join, or one whose join is refused, shows a leave.
-  const wasHeld = writer.ledger.get(room, session.user)?.heldUntilMs !== undefined;
   undo.push(() => {
     if (session.closed || wasHeld) writer.close(room, session.user);
     else writer.leave(room, session.user, 'left');

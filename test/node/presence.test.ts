@@ -483,6 +483,16 @@ describe('a big room', () => {
 });
 
 describe('changes that were missed', () => {
+  /** Ann, alone in the room on the first of two nodes, who was told all there is. */
+  async function watched(): Promise<{ one: NodeFixture; two: NodeFixture; ann: Client }> {
+    const [one, two] = beginTwo();
+    const ann = await one.hello('ann');
+    await ann.join('r');
+    await one.advance(200);
+    told(ann);
+    return { one, two, ann };
+  }
+
   it('are told by one snapshot once the link is back', async () => {
     const [one, two] = beginTwo();
     const ann = await one.hello('ann');
@@ -502,11 +512,7 @@ describe('changes that were missed', () => {
   });
 
   it('do not hide what was heard before: the open window is told first', async () => {
-    const [one, two] = beginTwo();
-    const ann = await one.hello('ann');
-    await ann.join('r');
-    await one.advance(200);
-    told(ann);
+    const { one, two, ann } = await watched();
     const bob = await two.hello('bob');
     await bob.join('r');
     bob.say({ type: 'leave', room: 'r' });
@@ -522,10 +528,7 @@ describe('changes that were missed', () => {
   it('are told where a snapshot was being read when the link was lost', async () => {
     // The snapshot was taken before the change, the change came while nothing was heard: an answer of before
     // the loss must not count as one of after it.
-    const [one, two] = beginTwo();
-    const ann = await one.hello('ann');
-    await ann.join('r');
-    await one.advance(200);
+    const { one, two, ann } = await watched();
     const held = gate();
     one.store.after('snapshot', () => held.opened);
     one.store.events.gap('r');
@@ -542,10 +545,7 @@ describe('changes that were missed', () => {
   it('are not lost where a joiner waits for its own change while a snapshot is read', async () => {
     // The snapshot was taken before bob came. What was heard of bob waits for it, and must not be thrown away
     // because somebody else asks for a newer copy.
-    const [one, two] = beginTwo();
-    const ann = await one.hello('ann');
-    await ann.join('r');
-    await one.advance(200);
+    const { one, two, ann } = await watched();
     one.store.delayEvents();
     const cid = await one.hello('cid');
     cid.say({ type: 'join', id: 'j', room: 'r' });
@@ -565,11 +565,7 @@ describe('changes that were missed', () => {
   });
 
   it('do not hide what was heard before where a joiner gave up waiting for its own', async () => {
-    const [one, two] = beginTwo();
-    const ann = await one.hello('ann');
-    await ann.join('r');
-    await one.advance(200);
-    told(ann);
+    const { one, two, ann } = await watched();
     one.store.delayEvents();
     const bob = await two.hello('bob');
     await bob.join('r');
@@ -590,10 +586,7 @@ describe('changes that were missed', () => {
   });
 
   it('are not hidden by a copy that was made while nothing was heard', async () => {
-    const [one, two] = beginTwo();
-    const ann = await one.hello('ann');
-    await ann.join('r');
-    await one.advance(200);
+    const { one, two, ann } = await watched();
     one.store.loseLink();
     // Asking makes a copy, though nothing is heard.
     expect(await present(ann)).toEqual(['ann']);
@@ -610,11 +603,7 @@ describe('changes that were missed', () => {
   });
 
   it('at the end of a quiet room are found by the look at its head', async () => {
-    const [one, two] = beginTwo();
-    const ann = await one.hello('ann');
-    await ann.join('r');
-    await one.advance(200);
-    told(ann);
+    const { one, two, ann } = await watched();
     one.store.delayEvents();
     await (await two.hello('bob')).join('r');
     one.store.discard(1);
@@ -626,11 +615,7 @@ describe('changes that were missed', () => {
   });
 
   it('are told as soon as the store answers again', async () => {
-    const [one, two] = beginTwo();
-    const ann = await one.hello('ann');
-    await ann.join('r');
-    await one.advance(200);
-    told(ann);
+    const { one, two, ann } = await watched();
     one.store.before('snapshot', () => {
       throw new BrokerError('unavailable', 'no answer');
     });
