@@ -129,6 +129,7 @@ class RedisBroker implements Broker {
     if (this.#availability.status === 'down' && !this.#subscriber.rooms.isHeard(room)) {
       throw new BrokerError('unavailable', AWAY);
     }
+    if (!this.#subscriber.rooms.isWanted(room)) this.#reader.prepare(room);
     await this.#subscriber.rooms.subscribe(room);
   }
 

@@ -59,6 +59,17 @@ export class RoomReader {
     this.#refreshing?.cancel();
   }
 
+  /**
+   * Creates the room while its channel is being subscribed to, so that the first read finds it: without this the
+   * first joiner of a room waits for three answers in turn, "absent", "created" and what it asked for. Where it
+   * fails, the read creates the room.
+   */
+  prepare(room: string): void {
+    this.#init(room).catch((error: unknown) => {
+      this.#options.logger.debug({ reason: String(error) }, 'a room was not created ahead of its first read');
+    });
+  }
+
   read(room: string, since: Position | null, limit: number): Promise<ReadResult> {
     return this.#created(room, 'read', this.#keysOf(room), readArguments(since, limit), decodeRead);
   }

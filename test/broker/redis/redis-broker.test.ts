@@ -2,6 +2,7 @@ import { createServer, connect, type AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { loadScripts } from '../../../src/broker/redis/scripts.ts';
 import type { Position } from '../../../src/protocol/position.ts';
 import { bodyOf, nameIn, startBroker, watchRejections, type BrokerRig } from '../../support/broker-rig.ts';
 import { isSubscriber, startFaultProxy, type FaultProxy } from '../../support/fault-proxy.ts';
@@ -148,6 +149,23 @@ describe('a lost subscriber link', () => {
 });
 
 describe('subscribing', () => {
+  it('creates the room meanwhile, once, so that its first read is answered at once', async () => {
+    const rig = await started();
+    const nameOf = new Map([...loadScripts().values()].map(({ sha1, name }) => [sha1, name]));
+    const asked: (string | undefined)[] = [];
+    const monitor = await client.monitor();
+    monitor.on('monitor', (_time: string, [command, sha1 = '', , key]: string[]) => {
+      if (command === 'EVALSHA' && key === rig.keys.meta('fresh')) asked.push(nameOf.get(sha1));
+    });
+    await rig.broker.subscribe('fresh');
+    await rig.broker.subscribe('fresh');
+    const { verdict } = await rig.broker.read('fresh', null, 1);
+    expect(verdict).toBe('fresh');
+    await vi.waitFor(() => expect(asked).toContain('read'));
+    monitor.disconnect();
+    expect(asked).toEqual(['init', 'read']);
+  });
+
   it('resolves on the next link when the present one is lost meanwhile', async () => {
     const rig = await started();
     proxy.setMode('swallow-replies', isSubscriber);

@@ -57,6 +57,22 @@ describe('the reader of rooms', () => {
     reader.stop();
   });
 
+  it('lets a room that was to be prepared be created by its first read', async () => {
+    const asked: string[] = [];
+    const { reader } = readerOf(
+      () => [],
+      (script) => {
+        asked.push(script);
+        return asked.length === 1
+          ? Promise.reject(new Error('OOM'))
+          : Promise.resolve(script === 'read' ? [Buffer.from('absent')] : 1);
+      },
+    );
+    reader.prepare('room');
+    await expect(reader.read('room', null, 1)).rejects.toMatchObject({ code: 'unavailable' });
+    expect(asked.slice(0, 4)).toEqual(['init', 'read', 'init', 'read']);
+  });
+
   it('gives up on a room that is never there after it was created', async () => {
     const asked: string[] = [];
     const { reader } = readerOf(
