@@ -28,17 +28,16 @@ export class DeliveryCheck {
   readonly #last = new Map<number, number>();
   readonly #skipped = new Map<number, Set<number>>();
 
-  readonly #first: number | undefined;
+  readonly #before: Readonly<Record<number, number>> | undefined;
 
-  /** `first` is the number each stream begins with for this connection; without it, whatever comes first. */
-  constructor(first?: number) {
-    this.#first = first;
+  /** `before`: the newest number of each stream from before this connection; without it, streams begin with whatever comes first. */
+  constructor(before?: Readonly<Record<number, number>>) {
+    this.#before = before;
   }
 
   see(stream: number, number: number): void {
     this.seen += 1;
-    const before = this.#last.get(stream);
-    const last = before ?? (this.#first === undefined ? number - 1 : this.#first - 1);
+    const last = this.#last.get(stream) ?? (this.#before ? (this.#before[stream] ?? 0) : number - 1);
     if (number === last + 1) {
       this.#last.set(stream, number);
     } else if (number > last) {
@@ -49,9 +48,17 @@ export class DeliveryCheck {
     }
   }
 
-  /** The highest number seen of a stream, 0 for none. */
+  /** The highest number seen of a stream, or the newest from before. */
   lastOf(stream: number): number {
-    return this.#last.get(stream) ?? 0;
+    return this.#last.get(stream) ?? this.#before?.[stream] ?? 0;
+  }
+
+  /** How many numbers up to `newest` are still to come, over all streams. */
+  behind(newest: Readonly<Record<number, number>>): number {
+    return Object.entries(newest).reduce(
+      (sum, [stream, number]) => sum + number - this.lastOf(Number(stream)),
+      0,
+    );
   }
 
   #skip(stream: number, from: number, to: number): void {

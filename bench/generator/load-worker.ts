@@ -144,7 +144,7 @@ export class LoadWorker implements Orders {
 
   /** Begin a phase afterwards: those that are paused leave the totals of the sample. */
   async pause(count: number): Promise<void> {
-    this.#paused = this.#samples.slice(0, count);
+    this.#paused = this.#samples.slice(-count);
     for (const sample of this.#paused) {
       sample.isSlow = true;
       sample.connection.pause();
@@ -161,11 +161,13 @@ export class LoadWorker implements Orders {
       closeCode,
       told,
       missing: check.faults.missing,
-      behind: Object.entries(last).reduce(
-        (sum, [stream, number]) => sum + number - check.lastOf(Number(stream)),
-        0,
-      ),
+      duplicates: check.faults.duplicates,
+      behind: check.behind(last),
     }));
+  }
+
+  async othersBehind(last: Readonly<Record<number, number>>): Promise<number> {
+    return this.#samples.reduce((sum, { check, isSlow }) => (isSlow ? sum : sum + check.behind(last)), 0);
   }
 
   async disconnect(): Promise<void> {
@@ -212,7 +214,7 @@ export class LoadWorker implements Orders {
       });
       // At once rather than when ready: streams name connections by their place in the plan.
       this.#connections.push(connection);
-      const check = new DeliveryCheck(order.firstNumber);
+      const check = new DeliveryCheck(order.published);
       const sample: Sample = { connection, check, told: false, closeCode: 0, isSlow: false };
       if (plan.sampled) this.#samples.push(sample);
     });

@@ -1,6 +1,6 @@
 /**
- * The load of one measurement. One worker publishes, so that a busy reader
- * never delays a publish; one is the witness, with the connections that are read
+ * The load of one measurement. One worker publishes, so that it waits for no
+ * reader of its own process (for the processor it may: its lag is measured); one is the witness, with the connections that are read
  * closely and timed; the others drain the rest. Publishers are members like all
  * others; every member's deliveries are counted.
  */
@@ -34,8 +34,9 @@ export interface ConnectOptions {
   /** Endpoint of member `n` of a room; publishers come first. Without it members go round all endpoints. */
   readonly endpointOf?: (n: number) => number;
   readonly sampleEvery?: number;
-  /** Number of the first room, to open more connections beside those that are there. */
+  /** Number of the first room, or of the first member of each, to open more connections beside those that are there. */
   readonly firstRoom?: number;
+  readonly firstMember?: number;
 }
 
 export interface ConnectReport {
@@ -77,6 +78,7 @@ export class Load {
       endpointOf = (n: number) => n % endpoints.length,
       sampleEvery = SAMPLE_EVERY,
       firstRoom = 0,
+      firstMember = 0,
     } = options;
     let opened = 0;
     for (let room = firstRoom; room < firstRoom + rooms; room += 1) {
@@ -97,7 +99,7 @@ export class Load {
         }
         plan.push({
           endpoint: endpointOf(n),
-          user: `user-${room}-${n}`,
+          user: `user-${room}-${firstMember + n}`,
           rooms: [`room-${room}`],
           sampled,
         });
@@ -117,7 +119,7 @@ export class Load {
           concurrency: Math.max(1, Math.ceil((concurrency * (plans[n]?.length ?? 0)) / (rooms * members))),
           timeoutMs,
           isDrain: n >= FIRST_DRAIN,
-          firstNumber: 1,
+          published: this.last,
         }),
       ),
     );
@@ -203,13 +205,18 @@ export class Load {
     };
   }
 
-  /** `count` sampled members stop reading. */
+  /** The last `count` sampled members stop reading. */
   async pause(count: number): Promise<void> {
     await this.#witness.ask('pause', count);
   }
 
   async resume(): Promise<void> {
     await this.#witness.ask('resume');
+  }
+
+  /** Messages that sampled members are owed and have not got, but for those who had stopped reading. */
+  async othersBehind(): Promise<number> {
+    return this.#witness.ask('othersBehind', this.last);
   }
 
   /** How those who had stopped reading ended. */

@@ -20,8 +20,8 @@ export interface ConnectOrder {
   readonly timeoutMs: number;
   /** Nothing is timed here: once a phase began, connections may be read some milliseconds late. */
   readonly isDrain: boolean;
-  /** Streams begin with number 1 for connections that are there before anything is published. */
-  readonly firstNumber?: number;
+  /** Newest number of each stream: the connections are owed what comes after it. */
+  readonly published: Readonly<Record<number, number>>;
 }
 
 export interface Connected {
@@ -87,6 +87,7 @@ export interface SlowEnd {
   readonly closeCode: number;
   readonly told: boolean;
   readonly missing: number;
+  readonly duplicates: number;
   readonly behind: number;
 }
 
@@ -97,9 +98,11 @@ export interface Orders {
   publish(order: PublishOrder): Promise<Published>;
   count(): Promise<Counted>;
   sample(): Promise<Sampled>;
-  /** The first `count` sampled connections stop reading. */
+  /** The last `count` sampled connections stop reading. */
   pause(count: number): Promise<void>;
   resume(): Promise<void>;
+  /** Messages that the other sampled connections are owed and have not got; `last` is the newest number of each stream. */
+  othersBehind(last: Readonly<Record<number, number>>): Promise<number>;
   /** How those that were paused ended; `last` is the newest number of each stream. */
   slow(last: Readonly<Record<number, number>>): Promise<readonly SlowEnd[]>;
   disconnect(): Promise<void>;

@@ -43,8 +43,13 @@ function redisVersion(): string {
 /** What is measured and what measures: results of the same commit belong together. Notes and results are no part of it. */
 const MEASURED = ['src', 'bench', ':!bench/results', ':!bench/findings'];
 
-/** The newest commit that touched it; empty where there is no repository. */
+/** Ends the name of a commit whose files were changed since. */
+export const DIRTY = '-dirty';
+
+/** The newest commit that touched it, marked where files differ from it; empty where there is no repository. */
 export function measuredCommit(): string {
-  const { stdout } = spawnSync('git', ['log', '-1', '--format=%h', '--', ...MEASURED], { encoding: 'utf8' });
-  return (stdout ?? '').trim();
+  const git = (...args: string[]) =>
+    (spawnSync('git', [...args, '--', ...MEASURED], { encoding: 'utf8' }).stdout ?? '').trim();
+  const commit = git('log', '-1', '--format=%h');
+  return git('status', '--porcelain') === '' ? commit : `${commit}${DIRTY}`;
 }

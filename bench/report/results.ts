@@ -3,12 +3,13 @@ import type { Ceiling } from '../generator/ceiling-text.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { ChartSpec, Column, Figures, Measured } from '../scenarios/scenario.ts';
 import { isGeneratorBound } from '../scenarios/generator-bound.ts';
-import { medians, ranges } from './statistics.ts';
+import { ranges, together } from './statistics.ts';
 
 export interface Row {
   readonly peer: string;
   readonly setting: Measured['setting'];
   readonly runs: readonly Figures[];
+  /** But the worst run of what must not happen at all. */
   readonly median: Figures;
   /** Lowest and highest of the runs. */
   readonly range: Readonly<Record<string, readonly [number, number]>>;
@@ -74,7 +75,7 @@ export class Rows {
   /** Peers one after the other in the given order, the settings of each in the order measured. */
   finish(peers: readonly string[]): Row[] {
     const rows = [...this.#rows.values()].map((row) => {
-      const median = medians(row.runs);
+      const median = together(row.runs);
       return { ...row, median, range: ranges(row.runs), isGeneratorBound: isGeneratorBound(median) };
     });
     return rows.sort((a, b) => peers.indexOf(a.peer) - peers.indexOf(b.peer));

@@ -15,6 +15,25 @@ export function medians(runs: readonly Figures[]): Figures {
   return Object.fromEntries([...keys].map((key) => [key, median(runs.map((run) => run[key] ?? Number.NaN))]));
 }
 
+/** What must not happen at all, and what a stall is: of several runs the worst counts, a median would hide one of three. */
+const WORST_IS_HIGHEST = [
+  'missing',
+  'duplicates',
+  'disordered',
+  'othersMissing',
+  'silentLoss',
+  'twice',
+  'presenceWrong',
+  'stallMs',
+];
+
+/** The figures of a row: medians, but the worst run of what must not happen. */
+export function together(runs: readonly Figures[]): Figures {
+  const highest = ranges(runs);
+  const worst = WORST_IS_HIGHEST.flatMap((key) => (highest[key] ? [[key, highest[key][1]] as const] : []));
+  return { ...medians(runs), ...Object.fromEntries(worst) };
+}
+
 /** Lowest and highest of each figure. Figures that no run has are left out. */
 export function ranges(runs: readonly Figures[]): Record<string, readonly [number, number]> {
   const keys = new Set(runs.flatMap((run) => Object.keys(run)));

@@ -54,3 +54,7 @@ export function markdownTable(rows: readonly Row[], columns: readonly Column[]):
   const note = footnote(rows);
   return note === '' ? table : `${table}\n\n${note}.`;
 }
+
+/** How the figures of so many runs were put together. */
+export const runsText = (runs: number): string =>
+  runs === 1 ? 'one run' : `medians of ${runs} runs (in brackets the lowest and the highest)`;

@@ -61,11 +61,11 @@ export function atMostPeer(
   };
 }
 
-/** No event loop of ours stood still for longer, in any setting of the scenario. */
+/** No event loop of ours with Redis stood still for longer, in any setting of the scenario. */
 export function noStall(scenario: string, mostMs: number): Target {
   return {
     scenario,
-    target: `no stall of the event loop over ${mostMs} ms`,
+    target: `with Redis, no stall of the event loop over ${mostMs} ms`,
     judge: (rows) => {
       const stalls = rows
         .filter(({ peer }) => peer === OURS)

@@ -27,7 +27,7 @@ export interface Verdict {
 
 const loudest: Target = {
   scenario: 'fanout',
-  target: 'at least 4,000,000 deliveries/s on one node, all of them in time, p99 under 100 ms',
+  target: 'at least 4,000 messages/s × 1,000 on one node, 99.99 % in time, p99 under 100 ms',
   judge: (rows) => {
     const kept = rows
       .filter(({ peer, median }) => peer === OURS && number(median, 'inTimePercent') >= WHOLE_PERCENT)
@@ -87,7 +87,8 @@ function slow(pausedSeconds: number): Target {
       const complete = number(figures, 'complete');
       const reset = number(figures, 'reset');
       const measured = `p99 ${round(change, 0)} %, ${round(growth, 0)} MB, ${complete} complete, ${reset} reset`;
-      return { measured, isHit: change < 20 && growth < SLOW_MB && complete + reset === SLOW_READERS };
+      const areWhole = complete + reset === SLOW_READERS && number(figures, 'othersMissing') === 0;
+      return { measured, isHit: change < 20 && growth < SLOW_MB && areWhole };
     },
   };
 }
@@ -124,7 +125,8 @@ const TARGETS: readonly Target[] = [
   atMostPeer('rooms', ROOMS, 'nchan', 1, '100 rooms × 10, 4,000 publishes/s'),
   atMost('rooms', '100 rooms × 10, 4,000 publishes/s: p99 at most 10 ms', ROOMS, 'p99Ms', 10, 'ms'),
   connects,
-  atMost('memory', 'an idle joined connection takes at most 8 KB', {}, 'kbPerConnection', 8, 'KB'),
+  // Of further ones: what the runtime takes once, and what it has left over from its start, is not a connection's.
+  atMost('memory', 'a further idle joined connection takes at most 8 KB', {}, 'kbPerFurther', 8, 'KB'),
   slow(3),
   slow(9),
   seed,

@@ -8,6 +8,7 @@ export const RATE_COLUMNS: readonly Column[] = [
   { key: 'publishedPerSecond', title: 'publishes/s', digits: 0 },
   { key: 'deliveredPerSecond', title: 'delivered/s', digits: 0, hasRange: true },
   { key: 'inTimePercent', title: 'in time %', digits: 1 },
+  { key: 'deliveredPercent', title: 'delivered %', digits: 1 },
   { key: 'p50Ms', title: 'p50 ms', digits: 1 },
   { key: 'p95Ms', title: 'p95 ms', digits: 1 },
   { key: 'p99Ms', title: 'p99 ms', digits: 1, hasRange: true },

@@ -1,8 +1,7 @@
 /** Ten thousand clients arrive at once, as after a deploy of whatever stands in front. */
 import { percentileMs } from '../generator/histogram.ts';
-import { coresOf } from '../machine/pinning.ts';
-import { cpuSeconds, cpuSecondsEach } from '../machine/processes.ts';
-import { generatorPercent } from './generator-bound.ts';
+import { cpuSeconds } from '../machine/processes.ts';
+import { watchGenerator } from './generator-watch.ts';
 import type { Measured, Scenario, ScenarioSettings } from './scenario.ts';
 import { type Session, withPeer } from './session.ts';
 
@@ -16,9 +15,10 @@ async function* storm(session: Session, { quick, say }: ScenarioSettings): Async
   const connections = quick ? QUICK_CONNECTIONS : CONNECTIONS;
   const cpuBefore = cpuSeconds(serverPids);
   const redisBefore = cpuSeconds(redisPids);
-  const generatorBefore = cpuSecondsEach(load.pids);
+  const generator = watchGenerator(session);
   const plan = { rooms: connections / ROOM, members: ROOM, publishers: 0 };
   const report = await load.connect(peer.name, running.nodes, plan, { concurrency: CONCURRENCY });
+  const generatorPercent = generator();
   const cpu = cpuSeconds(serverPids) - cpuBefore;
   const redisCpu = cpuSeconds(redisPids) - redisBefore;
   const figures = {
@@ -28,12 +28,7 @@ async function* storm(session: Session, { quick, say }: ScenarioSettings): Async
     p50Ms: percentileMs(report.times, 50),
     p99Ms: percentileMs(report.times, 99),
     redisUsPerConnect: redisPids.length > 0 ? (redisCpu * 1e6) / connections : Number.NaN,
-    generatorPercent: generatorPercent(
-      cpuSecondsEach(load.pids).map((after, n) => after - (generatorBefore[n] ?? 0)),
-      0,
-      report.seconds,
-      coresOf().generator.length,
-    ),
+    generatorPercent,
   };
   say(`${connections} connections`, figures);
   yield { setting: { connections }, figures };
@@ -44,7 +39,7 @@ export const connect: Scenario = {
   summary: `a storm of ${CONNECTIONS} upgrades and joins`,
   method:
     `${CONNECTIONS} connections, ${CONCURRENCY} at a time, each upgrades, says who it is and joins a room of ${ROOM}; ` +
-    'done when the server has said so. Per second of server CPU is what one core could take.',
+    'done when the server has said so (for Nchan, whose upgrade is the join, when it was upgraded). Per second of server CPU is what one core could take.',
   columns: [
     { key: 'connections', title: 'connections', digits: 0 },
     { key: 'seconds', title: 's', digits: 1 },

@@ -45,7 +45,8 @@ async function* measure(
         warmupSeconds,
         payloadBytes: PAYLOAD_BYTES,
       });
-      const deliveries = perSecond * MEMBERS * (seconds + warmupSeconds);
+      const owed = perSecond * MEMBERS * (seconds + warmupSeconds);
+      const deliveries = (owed * (figures['deliveredPercent'] ?? Number.NaN)) / 100;
       const proxyUs = proxy ? ((cpuSeconds([proxy.pid]) - proxyBefore) * 1e6) / deliveries : Number.NaN;
       say(`${way}, ${perSecond} msg/s`, figures);
       yield { setting: { way, perSecond }, figures: { ...figures, proxyUsPerDelivery: proxyUs } };

@@ -4,12 +4,12 @@
  * because a server's first seconds are its compiler's.
  */
 import { percentileMs } from '../generator/histogram.ts';
-import { coresOf } from '../machine/pinning.ts';
-import { cpuSeconds, cpuSecondsEach, isRunning } from '../machine/processes.ts';
-import { GENERATOR_BOUND_NOTE, generatorPercent, isGeneratorBound } from './generator-bound.ts';
+import { cpuSeconds, isRunning } from '../machine/processes.ts';
+import { GENERATOR_BOUND_NOTE, isGeneratorBound } from './generator-bound.ts';
+import { watchGenerator } from './generator-watch.ts';
 import type { Figures } from './scenario.ts';
 import type { Session } from './session.ts';
-import { watchStalls } from './stalls.ts';
+import { type StallWatch, watchStalls } from './stalls.ts';
 
 /** A message that is this late has been delivered, but not in time. */
 const GRACE_MS = 1000;
@@ -17,11 +17,8 @@ const GRACE_MS = 1000;
 const SETTLE_MS = 15_000;
 /** Unless it has sent nothing for so long that nothing more will come. */
 const QUIET_MS = 1500;
-
-const cores = coresOf();
-/** Redis and the generator have the same cores where there are few, or where nothing is pinned. */
-const sharesWithRedis =
-  cores.redis.length === 0 || cores.redis.some((core) => cores.generator.includes(core));
+/** What a server owes of the warm-up must not come in the measurement, where it would count as delivered in time. */
+const BACKLOG_MS = 60_000;
 
 export interface RateOrder {
   readonly perSecond: number;
@@ -31,23 +28,37 @@ export interface RateOrder {
 }
 
 export async function measureRate(session: Session, order: RateOrder): Promise<Figures> {
-  const { load, serverPids, redisPids } = session;
-  if (order.warmupSeconds > 0) {
-    await load.phase();
-    const owed = load.owed(await load.publish({ ...order, seconds: order.warmupSeconds }));
-    await load.settle(owed, SETTLE_MS, QUIET_MS);
-  }
-  await load.phase();
+  await warmUp(session, order);
+  await session.load.phase();
   const stalls = watchStalls(session.running);
-  const generatorBefore = cpuSecondsEach(load.pids);
+  try {
+    return await measured(session, order, stalls);
+  } finally {
+    stalls.stop();
+  }
+}
+
+async function warmUp({ load }: Session, order: RateOrder): Promise<void> {
+  if (order.warmupSeconds === 0) return;
+  await load.phase();
+  const owed = load.owed(await load.publish({ ...order, seconds: order.warmupSeconds }));
+  const beganAt = performance.now();
+  const delivered = await load.settle(owed, BACKLOG_MS, QUIET_MS);
+  // Quiet before that: what has not come is lost, and will not come later either.
+  if (delivered < owed && performance.now() - beganAt >= BACKLOG_MS) {
+    throw new Error(`it still sends the ${order.warmupSeconds} s of warm-up after ${BACKLOG_MS / 1000} s`);
+  }
+}
+
+async function measured(session: Session, order: RateOrder, stalls: StallWatch): Promise<Figures> {
+  const { load, serverPids, redisPids } = session;
+  const generator = watchGenerator(session);
   const cpuBefore = cpuSeconds(serverPids);
   const redisBefore = cpuSeconds(redisPids);
   const beganAt = performance.now();
   const published = await load.publish(order);
-  const publishing = (performance.now() - beganAt) / 1000;
   const counts = await load.count();
-  const generatorAfter = cpuSecondsEach(load.pids);
-  const redisMeanwhile = sharesWithRedis ? cpuSeconds(redisPids) - redisBefore : 0;
+  const busyPercent = generator();
   const owed = load.owed(published);
   const inTime = await load.settle(owed, GRACE_MS);
   const delivered = inTime < owed ? await load.settle(owed, SETTLE_MS, QUIET_MS) : inTime;
@@ -87,12 +98,7 @@ export async function measureRate(session: Session, order: RateOrder): Promise<F
     disordered: sampled.faults.disordered,
     refused: published.refused,
     stallMs,
-    generatorPercent: generatorPercent(
-      generatorAfter.map((after, n) => after - (generatorBefore[n] ?? 0)),
-      redisMeanwhile,
-      publishing,
-      cores.generator.length,
-    ),
+    generatorPercent: busyPercent,
     generatorLagMs: published.lagP99Us / 1000,
   };
 }

@@ -8,12 +8,14 @@ import type { RunningPeer } from '../peers/peer.ts';
 const ASK_EVERY_MS = 1000;
 
 export interface StallWatch {
+  /** Asks no more; where the measurement failed. */
+  stop(): void;
   /** Milliseconds; NaN where the server does not tell. Rejects where a node could not be asked. */
   end(): Promise<number>;
 }
 
 export function watchStalls({ worstStallMs }: Pick<RunningPeer, 'worstStallMs'>): StallWatch {
-  if (!worstStallMs) return { end: () => Promise.resolve(Number.NaN) };
+  if (!worstStallMs) return { stop: () => undefined, end: () => Promise.resolve(Number.NaN) };
   let worst = 0;
   let failure: unknown;
   const ask = async (): Promise<void> => {
@@ -24,9 +26,11 @@ export function watchStalls({ worstStallMs }: Pick<RunningPeer, 'worstStallMs'>)
     }
   };
   const timer = setInterval(() => void ask(), ASK_EVERY_MS);
+  const stop = () => clearInterval(timer);
   return {
+    stop,
     async end() {
-      clearInterval(timer);
+      stop();
       await ask();
       if (failure !== undefined) throw failure;
       return worst;

@@ -73,6 +73,11 @@ describe('the generator', () => {
     expect(isGeneratorBound({})).toBe(false);
   });
 
+  it('is the limit where it published late, too: that is in every latency', () => {
+    expect(isGeneratorBound({ generatorPercent: 40, generatorLagMs: 5 })).toBe(false);
+    expect(isGeneratorBound({ generatorPercent: 40, generatorLagMs: 25 })).toBe(true);
+  });
+
   it('is named where a ramp ends because of it', () => {
     expect(endOfRamp({ inTimePercent: 100, refused: 0, generatorPercent: 95 })).toBeUndefined();
     expect(endOfRamp({ inTimePercent: 60, refused: 0, generatorPercent: 50 })).toEqual({});

@@ -117,6 +117,10 @@ describe('the page', () => {
     expect(text).toMatch(/^† generator-bound: /m);
   });
 
+  it('says of each target how many runs of which commit it is of', () => {
+    expect(page).toContain(`| ${report.runs}, ${report.commit} |`);
+  });
+
   it('has every target, and none is missed for want of figures', () => {
     for (const { target } of judge([])) expect(page).toContain(target);
     expect(judge([]).every(({ isHit }) => isHit === undefined)).toBe(true);
@@ -173,12 +177,18 @@ describe('targets', () => {
     expect(stall).toMatchObject({ isHit: false, measured: '60 ms in the worst run' });
   });
 
+  it('of what must not happen at all look at the worst run', () => {
+    const several = new Rows();
+    for (const missing of [0, 3, 0]) several.add('nats', { setting: { rate: 9 }, figures: { missing } });
+    expect(several.finish(['nats'])[0]?.median).toEqual({ missing: 3 });
+  });
+
   it('of slow readers hold memory against the bound of the configuration, for both pauses', () => {
     const slow = (pausedSeconds: number, memoryGrowthMb: number) =>
       row(
         'roomcast',
         { slow: 50, pausedSeconds },
-        { p99ChangePercent: 5, memoryGrowthMb, complete: 20, reset: 30 },
+        { p99ChangePercent: 5, memoryGrowthMb, complete: 20, reset: 30, othersMissing: 0 },
       );
     expect(judged('slow', [slow(3, 64), slow(9, 101)])).toEqual([
       expect.objectContaining({ isHit: true, target: expect.stringContaining('100 MB') }),

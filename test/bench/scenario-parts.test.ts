@@ -62,7 +62,7 @@ describe('calls at a rate', () => {
 });
 
 describe('a slow reader', () => {
-  const end = { open: true, closeCode: 0, told: false, missing: 0, behind: 0 };
+  const end = { open: true, closeCode: 0, told: false, missing: 0, duplicates: 0, behind: 0 };
 
   it('that is only still behind has not lost anything in silence', () => {
     expect(
@@ -74,7 +74,11 @@ describe('a slow reader', () => {
         { ...end, behind: 7, missing: 3 },
         { ...end, open: false, closeCode: 4009 },
       ]),
-    ).toEqual({ complete: 1, reset: 1, closed: 1, behind: 2, silentLoss: 2 });
+    ).toEqual({ complete: 1, reset: 1, closed: 1, behind: 2, silentLoss: 2, twice: 0 });
+  });
+
+  it('that got something twice is not complete', () => {
+    expect(howTheyEnded([{ ...end, duplicates: 2 }])).toMatchObject({ complete: 0, twice: 1 });
   });
 });
 
