@@ -10,6 +10,7 @@ import { BrokerError } from '../broker/broker.ts';
 import type { PresenceStore } from '../broker/presence.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Hub } from '../core/hub.ts';
+import { KeyedMutex } from '../core/keyed-mutex.ts';
 import type { Logger } from '../core/logger.ts';
 import type { PresenceChange, PresenceSnapshot } from '../core/member.ts';
 import { PresenceReplica, type ReplicaLimits } from '../core/presence-replica.ts';
@@ -36,6 +37,16 @@ interface Followed {
   settledAtMs: number;
 }
 
+/** A snapshot as it was read, undefined where it could not be, and the generation it is of. */
+interface Read {
+  readonly generation: number;
+  readonly snapshot: PresenceSnapshot | undefined;
+}
+
+/** Of no generation there is. */
+const NOT_READ: Read = { generation: -1, snapshot: undefined };
+/** Snapshots read for copies at a time. */
+const READS_MAX = 16;
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 2000;
 /** How long a joiner's own change may take through the channel before the store is asked. */
@@ -50,6 +61,8 @@ export class PresenceRelay {
   readonly #rooms = new Map<string, Followed>();
   /** Called when a replica moved on: joins waiting for their own change look again. */
   readonly #watchers = new Map<string, Set<() => void>>();
+  readonly #lanes = new KeyedMutex();
+  #readsBegun = 0;
 
   constructor(
     hub: Hub,
@@ -190,10 +203,9 @@ export class PresenceRelay {
         await this.#pause(settlesInMs);
         continue;
       }
-      const { generation } = followed;
-      const snapshot = await this.#snapshotUnlessAway(room);
-      if (generation !== followed.generation) continue;
-      if (snapshot && followed.replica.load(snapshot)) {
+      const read = await this.#readInLane(room, followed);
+      if (read.generation !== followed.generation) continue;
+      if (read.snapshot && followed.replica.load(read.snapshot)) {
         followed.loading = undefined;
         this.#tellSnapshot(room, followed);
         return;
@@ -201,6 +213,20 @@ export class PresenceRelay {
       await this.#pause(retryMs);
       retryMs = Math.min(retryMs * 2, RETRY_MAX_MS);
     }
+  }
+
+  /** A few at a time: after a lost link every room of the node reads, and the publishes behind them would wait for all. */
+  #readInLane(room: string, followed: Followed): Promise<Read> {
+    this.#readsBegun += 1;
+    return this.#lanes.run(String(this.#readsBegun % READS_MAX), async () => {
+      const { generation } = followed;
+      // Left, or told to wait for the other nodes to settle, while this waited: looked at again from the start.
+      if (this.#rooms.get(room) !== followed || followed.settledAtMs > this.#clock.now()) return NOT_READ;
+      // What was heard before the snapshot is asked for is part of it. Kept, it would be too much to hold in a room
+      // that changes fast: the snapshot would be refused, the next one asked for later, and refused again.
+      followed.replica.invalidate();
+      return { generation, snapshot: await this.#snapshotUnlessAway(room) };
+    });
   }
 
   async #snapshotUnlessAway(room: string): Promise<PresenceSnapshot | undefined> {
@@ -235,7 +261,8 @@ export class PresenceRelay {
         if (watchers.size === 0 && this.#watchers.get(room) === watchers) this.#watchers.delete(room);
         resolve();
       };
-      const timer = this.#clock.after(OWN_CHANGE_MS, done);
+      // What came while this process was busy is still in the socket; it counts.
+      const timer = this.#clock.after(OWN_CHANGE_MS, () => this.#clock.afterTurn(done));
       watchers.add(look);
     });
   }

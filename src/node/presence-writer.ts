@@ -8,7 +8,7 @@
  */
 import { BrokerError } from '../broker/broker.ts';
 import type { PresenceStore } from '../broker/presence.ts';
-import type { Clock } from '../core/clock.ts';
+import type { Clock, Timer } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
 import type { LeftReason } from '../core/member.ts';
 import { type FormerState, type Holding, PresenceLedger } from '../core/presence-ledger.ts';
@@ -19,7 +19,9 @@ export interface PresenceWriterSettings {
 
 /** Writes under way at once; a rebuild of 100,000 members must not queue them all in Redis. */
 const WRITES_MAX = 256;
-const RETRY_MS = 200;
+/** What Redis refuses, all of it is refused again: less often with each round in which nothing was written. */
+const RETRY_MIN_MS = 200;
+const RETRY_MAX_MS = 3200;
 
 interface Waiter {
   resolve(version: number): void;
@@ -39,7 +41,8 @@ export class PresenceWriter {
   /** Writes that failed: they wait for the retry timer, or for Redis to be back. */
   readonly #putOff = new Set<Holding>();
   readonly #waiters = new Map<Holding, Waiter[]>();
-  #retryTimer = false;
+  #retryTimer: Timer | undefined;
+  #retryMs = RETRY_MIN_MS;
   #stopped = false;
 
   constructor(store: PresenceStore, clock: Clock, logger: Logger, settings: PresenceWriterSettings) {
@@ -107,6 +110,13 @@ export class PresenceWriter {
 
   /** Redis is back: what waits for a retry is written now. */
   retryNow(): void {
+    this.#retryMs = RETRY_MIN_MS;
+    this.#retryTimer?.cancel();
+    this.#retry();
+  }
+
+  #retry(): void {
+    this.#retryTimer = undefined;
     for (const holding of this.#putOff) this.#waiting.add(holding);
     this.#putOff.clear();
     this.#pump();
@@ -177,6 +187,7 @@ export class PresenceWriter {
 
   #written(holding: Holding, version: number): void {
     holding.version = version;
+    this.#retryMs = RETRY_MIN_MS;
     for (const waiter of this.#writing.get(holding) ?? []) waiter.resolve(version);
     this.#writing.delete(holding);
     if (holding.dirty) {
@@ -200,11 +211,8 @@ export class PresenceWriter {
     if (this.#stopped) return;
     this.#putOff.add(holding);
     if (this.#retryTimer) return;
-    this.#retryTimer = true;
-    this.#clock.after(RETRY_MS, () => {
-      this.#retryTimer = false;
-      this.retryNow();
-    });
+    this.#retryTimer = this.#clock.after(this.#retryMs, () => this.#retry());
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
   }
 }
 

@@ -164,10 +164,10 @@ describe('a write that fails', () => {
     await answer(0, unknown);
     await expect(entered).rejects.toBe(unknown);
     for (let place = 1; place < 4; place += 1) {
-      await clock.advanceAsync(200);
+      await clock.advanceAsync(100 * 2 ** place);
       await answer(place, unknown);
     }
-    await clock.advanceAsync(200);
+    await clock.advanceAsync(1_600);
     await answer(4);
     await clock.advanceAsync(10_000);
     expect(asked()).toEqual(Array.from({ length: 5 }, () => 'hold r ann {"a":1} stated'));
@@ -204,6 +204,28 @@ describe('a write that fails', () => {
     await answer(1, unknown);
     await clock.advanceAsync(200);
     expect(asked()[2]).toBe('hold r ann {"a":1} stated');
+  });
+
+  it('is tried less often while nothing is written: 20,000 of them at a full Redis are no five rounds a second', async () => {
+    writer.enter('r', 'ann', undefined).catch(() => undefined);
+    const tries: number[] = [];
+    for (let ms = 0; ms < 20_000; ms += 100) {
+      while (tries.length < writes.length) {
+        await answer(tries.length, unknown);
+        tries.push(ms);
+      }
+      await clock.advanceAsync(100);
+    }
+    const pauses = tries.slice(1).map((ms, place) => ms - (tries[place] ?? 0));
+    expect(pauses.slice(0, 7)).toEqual([200, 400, 800, 1600, 3200, 3200, 3200]);
+    await clock.advanceAsync(3_200);
+    await answer(tries.length);
+    // Written: from here on as soon as at first.
+    writer.enter('r', 'bob', undefined).catch(() => undefined);
+    const before = writes.length;
+    await answer(before - 1, unknown);
+    await clock.advanceAsync(200);
+    expect(writes).toHaveLength(before + 1);
   });
 
   it('waits for the retry, or for Redis to be back', async () => {

@@ -1,11 +1,12 @@
 /**
  * Sends commands on one open connection and gives each exactly one outcome, at
- * the latest when its deadline is over. ioredis alone does not promise that: with
+ * the latest when its deadline is over, or when its answer stops arriving. ioredis alone does not promise that: with
  * its resending off, a command in flight on a lost link never settles, and its
  * own timeout lets the command run later. Here the silence of one command ends
  * the whole connection, because nothing behind it can be trusted either.
  * It does not retry and does not know what a command means.
  */
+import type { Socket } from 'node:net';
 import type { Redis } from 'ioredis';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { Fifo } from '../../core/fifo.ts';
@@ -25,6 +26,10 @@ export interface ExchangeOptions {
 /** Commands without an answer yet. At 10,000 a second this is ten seconds of silence: more is refused, not hoarded. */
 export const IN_FLIGHT_MAX = 100_000;
 
+/** Beyond the deadline an answer that goes on arriving is waited for, looked at so often, and for so long. */
+const LOOK_SHARE = 0.25;
+const ARRIVING_DEADLINES_MAX = 10;
+
 const NO_ARGUMENTS: readonly Argument[] = [];
 
 export class Exchange {
@@ -36,6 +41,8 @@ export class Exchange {
   readonly #waiting = new Fifo<Request>();
   /** One timer for all: it follows the oldest command. */
   #watch: Timer | undefined;
+  /** Read from the socket when the watch began. */
+  #bytesSeen = 0;
   #corked = false;
   #ended: string | undefined;
 
@@ -122,6 +129,7 @@ export class Exchange {
   }
 
   #watchFor(ms: number): void {
+    this.#bytesSeen = this.#bytesRead;
     this.#watch = this.#clock.after(ms, () => {
       // Answers that came while this process was busy are still in the socket; they count.
       this.#clock.afterTurn(() => this.#judgeOldest());
@@ -134,6 +142,20 @@ export class Exchange {
     if (oldest === undefined || this.#ended !== undefined) return;
     const leftMs = oldest.sentMs + this.#deadlineMs - this.#clock.now();
     if (leftMs > 0) this.#watchFor(leftMs);
+    else if (this.#isArriving(-leftMs)) this.#watchFor(this.#deadlineMs * LOOK_SHARE);
     else this.#silent();
+  }
+
+  /**
+   * Answers come in order, so what came in since the last look is the oldest command's or was in front of it. Without
+   * this an answer larger than the network carries within the deadline ends the link, and so does its repetition
+   * on the next one, for ever.
+   */
+  #isArriving(overdueMs: number): boolean {
+    return overdueMs < ARRIVING_DEADLINES_MAX * this.#deadlineMs && this.#bytesRead !== this.#bytesSeen;
+  }
+
+  get #bytesRead(): number {
+    return (this.#connection.stream as Partial<Socket>).bytesRead ?? 0;
   }
 }

@@ -62,8 +62,10 @@ export class LeasedWriter {
       this.#lease.fenced(incarnation);
       throw notApplied('this node was fenced, it writes again');
     }
-    // Applied, but for a holder that is about to be released: it counts for nothing.
-    if (incarnation !== this.#lease.incarnation) throw notApplied('this node was fenced meanwhile');
+    // For a holder that is about to be released it counts for nothing; the state that went with it stays.
+    if (incarnation !== this.#lease.incarnation) {
+      throw new BrokerError('unknown_outcome', 'this node was fenced meanwhile');
+    }
     return answer.value;
   }
 

@@ -1,6 +1,9 @@
 /**
  * Reads, at most 64 at a time: after a lost link every room of a node wants to
  * read at once, and without a limit the publishes behind them would wait for all.
+ * Fewer where answers take long. Over a slow network 64 large ones do not arrive
+ * within the deadline of the first, the link is given up although Redis answers,
+ * and the next one would end the same way, for ever.
  * A read changes nothing, so one whose answer was lost with the link is simply
  * made again, for as long as its caller waits.
  */
@@ -12,11 +15,13 @@ import type { ScriptName } from './scripts.ts';
 export const READS_IN_FLIGHT_MAX = 64;
 /** Reads waiting for their turn; above it they are refused. */
 export const READS_WAITING_MAX = 10_000;
+/** An answer that took this part of the deadline was slow: half as many go out, and one more with each that was not. */
+const SLOW_SHARE = 0.25;
 
 export interface ReadQueueOptions {
   readonly commands: Pick<Commands, 'usable' | 'runBuffers' | 'onUsable'>;
   readonly clock: Clock;
-  /** From asking to answering, waiting included. */
+  /** From asking to sending. */
   readonly deadlineMs: number;
 }
 
@@ -33,6 +38,7 @@ export class ReadQueue {
   readonly #options: ReadQueueOptions;
   #waiting: Read[] = [];
   #inFlight = 0;
+  #inFlightMax = READS_IN_FLIGHT_MAX;
   #down: string | undefined;
 
   constructor(options: ReadQueueOptions) {
@@ -69,7 +75,7 @@ export class ReadQueue {
 
   /** While the link is away but not yet `down`, reads wait: `down` ends that within moments. */
   #next(): void {
-    while (this.#options.commands.usable && this.#inFlight < READS_IN_FLIGHT_MAX) {
+    while (this.#options.commands.usable && this.#inFlight < this.#inFlightMax) {
       const read = this.#waiting.shift();
       if (read === undefined) return;
       if (this.#options.clock.now() >= read.untilMs) tooLate(read);
@@ -78,17 +84,31 @@ export class ReadQueue {
   }
 
   async #send(read: Read): Promise<void> {
+    const { commands, clock, deadlineMs } = this.#options;
+    const sentMs = clock.now();
     this.#inFlight += 1;
     try {
-      read.resolve(await this.#options.commands.runBuffers(read.script, read.keys, read.args));
+      read.resolve(await commands.runBuffers(read.script, read.keys, read.args));
+      this.#pace(clock.now() - sentMs > deadlineMs * SLOW_SHARE);
     } catch (error) {
-      if (!this.#isLost(error)) read.reject(new BrokerError('unavailable', String(error)));
-      else if (this.#down !== undefined) read.reject(new BrokerError('unavailable', this.#down));
-      else this.#waiting.unshift(read);
+      if (this.#isLost(error)) this.#lost(read);
+      else read.reject(new BrokerError('unavailable', String(error)));
     } finally {
       this.#inFlight -= 1;
       this.#next();
     }
+  }
+
+  #lost(read: Read): void {
+    this.#pace(true);
+    if (this.#down !== undefined) read.reject(new BrokerError('unavailable', this.#down));
+    else this.#waiting.unshift(read);
+  }
+
+  #pace(isSlow: boolean): void {
+    this.#inFlightMax = isSlow
+      ? Math.max(1, this.#inFlightMax >> 1)
+      : Math.min(READS_IN_FLIGHT_MAX, this.#inFlightMax + 1);
   }
 
   /** With the link. On a link that works, a script that raised an error would raise it again, without an end. */

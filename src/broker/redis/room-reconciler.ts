@@ -66,6 +66,8 @@ export class RoomReconciler {
 
   /** `users`: whom this node has. Rejects with a `BrokerError`; what was done by then is right, and may be done again. */
   async reconcile(room: string, users: ReadonlySet<string>): Promise<void> {
+    // Its hold may have been sent before the rebuild began, and be told of only after it.
+    if (users.size > 0) this.#heldSince?.add(room);
     const pass: Pass = { held: new Set(), dropping: new Map() };
     const passes = this.#passes.get(room) ?? new Set();
     // From this turn on: `users` is what the node knew when it called.

@@ -12,6 +12,7 @@ class SilentConnection {
   readonly commands: Command[] = [];
   readonly stream = {
     writable: true,
+    bytesRead: 0,
     cork: () => undefined,
     uncork: () => {
       this.writes += 1;
@@ -78,6 +79,35 @@ describe('an exchange', () => {
     await clock.advanceAsync(1);
     expect(silences).toBe(1);
     expect(await first).toMatchObject({ kind: 'lost' });
+  });
+
+  it('is not silent while the answer to the oldest command goes on arriving, and is once that stops', async () => {
+    // Larger than the network carries within the deadline: the link was replaced, and the same was asked on the next.
+    const asked = exchange.send('evalsha', []);
+    for (let look = 0; look < 12; look += 1) {
+      connection.stream.bytesRead += 1_000;
+      await clock.advanceAsync(DEADLINE_MS / 4);
+    }
+    expect(silences).toBe(0);
+    connection.answer('x');
+    expect(await asked).toMatchObject({ kind: 'reply' });
+    await clock.advanceAsync(DEADLINE_MS);
+
+    void exchange.send('evalsha', []);
+    connection.stream.bytesRead += 1_000;
+    await clock.advanceAsync(DEADLINE_MS);
+    expect(silences).toBe(0);
+    await clock.advanceAsync(DEADLINE_MS / 4);
+    expect(silences).toBe(1);
+  });
+
+  it('does not wait for ever for an answer that never ends', async () => {
+    void exchange.send('evalsha', []);
+    for (let look = 0; look < 50; look += 1) {
+      connection.stream.bytesRead += 1;
+      await clock.advanceAsync(DEADLINE_MS / 4);
+    }
+    expect(silences).toBe(1);
   });
 
   it('is content as long as each command is answered within its own deadline', async () => {

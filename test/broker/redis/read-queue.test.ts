@@ -72,6 +72,29 @@ describe('the queue of reads', () => {
     expect(asked.map(({ end }) => end)).toEqual(asked.map((_, index) => `answer ${index}`));
   });
 
+  it('has fewer in flight where answers are slow, one at the least, and more again where they are not', async () => {
+    const asked = Array.from({ length: 300 }, (_, index) => ask(String(index)));
+    clock.advance(DEADLINE_MS * 0.3);
+    for (const read of flying.splice(0)) read.resolve('slow');
+    await settled();
+    expect(flying).toHaveLength(1);
+    most = 0;
+    await answerAll();
+    expect(most).toBe(READS_IN_FLIGHT_MAX);
+    expect(asked.every(({ end }) => end !== undefined && end !== 'unavailable')).toBe(true);
+  });
+
+  it('begins anew with one where the link was lost under those in flight', async () => {
+    // 64 answers of megabytes each did not arrive in time, and would not on the next link either.
+    for (let index = 0; index < 100; index += 1) ask(String(index));
+    usable = false;
+    for (const read of flying.splice(0)) read.reject(new BrokerError('unknown_outcome', 'lost'));
+    await settled();
+    usable = true;
+    tell(true);
+    expect(flying.map(({ name }) => name)).toHaveLength(1);
+  });
+
   it('sends a read again whose answer was lost with the link, before what came later', async () => {
     const first = ask('first');
     usable = false;

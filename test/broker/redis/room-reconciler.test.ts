@@ -152,6 +152,17 @@ describe('a rebuild', () => {
     expect(commands.sentOf('drop').map(({ args }) => args[3])).toEqual(['stale']);
   });
 
+  it('leaves a room alone whose user was being held since before it began', async () => {
+    // A hold lost with the link waits out its deadline, and the rebuild is told of its end: a leave and a join were shown.
+    commands.answer(({ name, keys: [key] }) => {
+      if (name === 'SSCAN') return ['0', key === keys.rooms(keys.partitionOf('r'), 'me.00') ? ['r'] : []];
+      return name === 'HSCAN' ? ['0', ['ann', '1']] : undefined;
+    });
+    void reconciler.beforeHold('r', 'ann');
+    await reconciler.rebuild(() => reconciler.reconcile('r', new Set(['ann'])));
+    expect(commands.sentOf('drop')).toEqual([]);
+  });
+
   it('that does not tell its end, or is overtaken by another, drops nobody', async () => {
     commands.answer(({ name, keys: [key] }) =>
       name === 'SSCAN' && key === keys.rooms(keys.partitionOf('stale'), 'me.00')
