@@ -12,6 +12,7 @@ import { maskUrl, safeText } from '../ops/redact.ts';
 import { countOption, urlOption } from './arguments.ts';
 import { type Declaring, helpEnd } from './command.ts';
 import { shellHook } from './shell-hook.ts';
+import { Taken } from './taken.ts';
 import { EXIT, Failure, type Terminal, UsageError } from './terminal.ts';
 import { openWire } from './wire-socket.ts';
 
@@ -84,7 +85,8 @@ async function conformance(flags: Flags, terminal: Terminal): Promise<number> {
   const urls = (flags.url ?? [clientUrl(terminal.env)]).map(urlOption);
   const timeoutMs = countOption('--timeout', flags.timeout, TIMEOUT_MIN_MS) ?? TIMEOUT_MS;
   const parallel = Math.min(countOption('--parallel', flags.parallel, 1) ?? PARALLEL, PARALLEL_MAX);
-  const hooks = hooksOf(flags);
+  const taken = new Taken();
+  const hooks = hooksOf(flags, taken);
   const json = flags.json === true;
   const names = wantedNames(flags.filter);
   if (flags.list === true) {
@@ -95,7 +97,14 @@ async function conformance(flags: Flags, terminal: Terminal): Promise<number> {
   const { clock, random } = terminal;
   const results: Result[] = [];
   await reachable(urls, terminal);
-  await runChecks({
+  let isEnding = false;
+  const ignore = terminal.onSignal(() => {
+    // Once more: a command that gives back may hang.
+    if (isEnding) terminal.exit(EXIT.failed);
+    isEnding = true;
+    void interrupted(taken, terminal);
+  });
+  const checked = runChecks({
     topics: SUITE,
     urls,
     open: openWire,
@@ -111,10 +120,21 @@ async function conformance(flags: Flags, terminal: Terminal): Promise<number> {
       else for (const line of lines(result)) terminal.out(line);
     },
   });
+  await checked.finally(ignore);
   return summary(results, json, terminal);
 }
 
-function hooksOf(flags: Flags): Hooks {
+async function interrupted(taken: Taken, terminal: Terminal): Promise<void> {
+  try {
+    await taken.giveBack();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    terminal.err(`roomcast: what was taken away could not be given back: ${safeText(why, SHOWN_MAX)}`);
+  }
+  terminal.exit(EXIT.failed);
+}
+
+function hooksOf(flags: Flags, taken: Taken): Hooks {
   // Half of a pair would take something away and leave it away.
   if (flags.redisStop !== undefined && flags.redisStart === undefined)
     throw new UsageError('--redis-stop needs --redis-start');
@@ -122,16 +142,19 @@ function hooksOf(flags: Flags): Hooks {
     throw new UsageError('--redis-pause needs --redis-resume');
   if ((flags.nodeStop ?? flags.nodeKill) !== undefined && flags.nodeStart === undefined)
     throw new UsageError('--node-stop and --node-kill need --node-start');
+  const nodeStart = shellHook(flags.nodeStart);
+  const redisStart = shellHook(flags.redisStart);
+  const redisResume = shellHook(flags.redisResume);
   return {
     drain: shellHook(flags.drain),
-    nodeStop: shellHook(flags.nodeStop),
-    nodeKill: shellHook(flags.nodeKill),
-    nodeStart: shellHook(flags.nodeStart),
-    redisStop: shellHook(flags.redisStop),
-    redisStart: shellHook(flags.redisStart),
+    nodeStop: taken.taking(shellHook(flags.nodeStop), nodeStart),
+    nodeKill: taken.taking(shellHook(flags.nodeKill), nodeStart),
+    nodeStart: taken.giving(nodeStart),
+    redisStop: taken.taking(shellHook(flags.redisStop), redisStart),
+    redisStart: taken.giving(redisStart),
     redisEmpty: shellHook(flags.redisEmpty),
-    redisPause: shellHook(flags.redisPause),
-    redisResume: shellHook(flags.redisResume),
+    redisPause: taken.taking(shellHook(flags.redisPause), redisResume),
+    redisResume: taken.giving(redisResume),
   };
 }
 

@@ -179,9 +179,15 @@ export interface Room<Data = unknown> extends Subscribable<RoomEvents<Data>>, As
   readonly name: string;
   /** While the client is closed as without a connection: "catching-up", or "joining" before the first `joined`. */
   readonly status: RoomStatus;
-  /** Of this subscription; what `since` of a later life wants. Undefined before the first `joined`. */
+  /**
+   * Where this subscription is: ahead of what a loop has still to take. What `since` of a later life wants is the
+   * `epoch` and `seq` of the last message that was handled. Undefined before the first `joined`.
+   */
   readonly position: Position | undefined;
-  /** The first join. Rejects where the server refuses it for good. Need not be awaited. */
+  /**
+   * The first join. Rejects where the server refuses it for good, and with `closed` where the client is closed before
+   * it: the room is joined with the next `connect` all the same, which `status` says. Need not be awaited.
+   */
   readonly joined: Promise<Joined<Data>>;
   /** By user. Empty with presence "count" or "none", and in a room too large to list. */
   readonly members: ReadonlyMap<string, Member>;

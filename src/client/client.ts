@@ -315,8 +315,8 @@ export class RoomcastClient extends Emitter<ClientEvents> implements Client, Des
     try {
       await this.ask({ type: 'refresh', token: await tokenOf(token) });
     } catch (error) {
-      const { code } = error as RoomcastError;
-      if (code === 'unsupported' || code === 'offline') return;
+      // Closed, or cut off: the next connection begins with a new token anyway.
+      if ((error as RoomcastError).code === 'unsupported' || !this.#link.socket) return;
       this.report(error as RoomcastError);
       if (!isPassing(error as RoomcastError)) return;
       // As long again as it has taken until now. The server ends it: with the token the connection ends.

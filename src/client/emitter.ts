@@ -5,7 +5,10 @@
 export class Emitter<Events> {
   readonly #listeners = new Map<keyof Events, Set<(event: never) => void>>();
 
-  /** A function is a listener once, however often it is given, as with DOM events. */
+  /**
+   * A function is a listener once, however often it is given, and hears nothing of an event it was added during, as
+   * with DOM events.
+   */
   on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
     const set = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, set.add(listener));
@@ -18,9 +21,10 @@ export class Emitter<Events> {
   }
 
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
-    for (const listener of this.#listeners.get(name) ?? []) {
+    const set = this.#listeners.get(name) as Set<unknown>;
+    for (const listener of new Set(set)) {
       try {
-        (listener as (event: Events[Name]) => void)(event);
+        if (set.has(listener)) (listener as (event: Events[Name]) => void)(event);
       } catch (error) {
         queueMicrotask(() => {
           throw error;

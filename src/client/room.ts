@@ -77,7 +77,7 @@ export class RoomSubscription<Data = unknown> extends Feed<Data, RoomEvents<Data
 
   async signal(data: unknown, { to }: Parameters<Room['signal']>[1] = {}): Promise<void> {
     this.#needed();
-    await this.#desk.ask({ type: 'signal', room: this.name, data, to });
+    await this.#desk.ask({ type: 'signal', room: this.name, data: copy(data), to });
   }
 
   async setState(state: State): Promise<void> {

@@ -29,21 +29,22 @@ export class Told<T extends object> {
 
   set(value: T): Promise<void> {
     this.value = value;
-    this.again();
+    this.#dueAt = 0;
     return new Promise((resolve, reject) => {
       this.#waiters.add((error) => (error ? reject(error) : resolve()));
       this.#desk.flush();
     });
   }
 
-  /** To be told, though it may have been confirmed. */
+  /** To be told, though it may have been confirmed: from now on it is not. */
   again(): void {
-    if (this.value) this.#dueAt = 0;
+    this.#confirmed = undefined;
+    this.disconnected();
   }
 
   /** The connection is gone, and with it the answer. */
   disconnected(): void {
-    if (this.open) this.again();
+    if (this.open) this.#dueAt = 0;
   }
 
   /** Sends it where it is due. */

@@ -1,6 +1,9 @@
 /** What the page knows, without a browser: the truth of the badge, bounded lists, and what is made of other people's data. */
 import { expect, test } from 'vitest';
-import type { Client } from '../../src/client/api.ts';
+import type { Client, Receipt, Room, RoomEvents } from '../../src/client/api.ts';
+import { Emitter } from '../../src/client/emitter.ts';
+import { RoomcastError } from '../../src/client/errors.ts';
+import { Conversation } from '../../src/admin/demo/model/conversation.ts';
 import { DirectMessages, THREADS_MAX } from '../../src/admin/demo/model/direct-messages.ts';
 import { type LinkFacts, linkBadge } from '../../src/admin/demo/model/link-badge.ts';
 import { Passing } from '../../src/admin/demo/model/passing.ts';
@@ -197,4 +200,61 @@ test('a direct message that is said again goes out under its old key: it may hav
   await expect.poll(() => transcript.withdraw('key-k1')?.text).toBe('hi');
   expect(direct.say('bob', 'hi', 'k1')).toBe(true);
   expect(keys).toEqual(['k1', 'k1']);
+});
+
+function deferred<T>() {
+  let resolve: (value: T) => void = () => undefined;
+  let reject: (error: Error) => void = () => undefined;
+  const promise = new Promise<T>((whenResolved, whenRejected) => {
+    resolve = whenResolved;
+    reject = whenRejected;
+  });
+  return { promise, resolve, reject };
+}
+
+/** A room whose events and answers are the test's. */
+function conversation() {
+  const events = new Emitter<RoomEvents>();
+  const joined = deferred<never>();
+  const receipt = deferred<Receipt>();
+  const room = {
+    name: 'lobby',
+    status: 'joining',
+    members: new Map(),
+    joined: joined.promise,
+    on: events.on.bind(events),
+    publish: () => receipt.promise,
+  };
+  const me = { profile: { user: 'ann', name: 'Ann' }, state: {} } as Me;
+  const client = { join: () => room as unknown as Room } as unknown as Client;
+  return { events, room, joined, receipt, shown: new Conversation(client, 'lobby', me) };
+}
+
+const fromBob = (seq: number) => ({
+  room: 'lobby',
+  epoch: 'e',
+  seq,
+  ts: 1,
+  from: { user: 'bob', connection: 'c' },
+  data: 'x',
+});
+
+test('a page that went offline before its room was joined is in it once it is online again', async () => {
+  const { events, room, joined, shown } = conversation();
+  joined.reject(new RoomcastError('closed', 'closed'));
+  await joined.promise.catch(() => undefined);
+  expect([shown.over, shown.transcript.entries]).toEqual([undefined, []]);
+  room.status = 'live';
+  events.emit('status', 'live');
+  events.emit('message', fromBob(1));
+  expect(shown.unread).toBe(1);
+});
+
+test('what is stored twice over and whose copy never comes is shown from its receipt', async () => {
+  const { receipt, shown } = conversation();
+  shown.say('hello', 'Ann', 'k1');
+  expect(shown.transcript.unsent).toHaveLength(1);
+  receipt.resolve({ epoch: 'e', seq: 7, duplicate: true });
+  await receipt.promise;
+  expect(shown.transcript.entries).toMatchObject([{ kind: 'message', key: 'key-k1', text: 'hello', seq: 7 }]);
 });

@@ -1,5 +1,8 @@
 /** `roomcast conformance`: what it prints, how it ends, and what it refuses to be asked. The suite itself is in test/conformance/. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AlteringProxy } from '../support/altering-proxy.ts';
 import { LocalServer } from '../support/local-server.ts';
 import { runIn, TestTerminal } from '../support/test-terminal.ts';
@@ -47,6 +50,28 @@ describe('a run', () => {
     expect(expected).toBe('          expected no reply that nobody asked for');
     expect(came).toBe('          came     {"type":"pong","id":"mine"}');
     expect(terminal.outLines.at(-1)).toBe('0 ok, 1 failed, 0 skipped');
+  });
+
+  it('gives back what it took away where it is interrupted, and exits 1', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'roomcast-taken-'));
+    const [paused, resumed] = [join(folder, 'paused'), join(folder, 'resumed')];
+    // Interrupted while it is being taken away: it may have been by then.
+    const words = [
+      '--redis-pause',
+      `touch ${paused} && sleep 2`,
+      '--redis-resume',
+      `touch ${resumed}`,
+      '--filter',
+      'unknown_outcome',
+    ];
+    const ended = conformance(...words, '--timeout', '5000');
+    await vi.waitFor(() => expect(existsSync(paused)).toBe(true), 5000);
+    expect(existsSync(resumed)).toBe(false);
+    terminal.signal('SIGINT');
+    await vi.waitFor(() => expect(terminal.exits).toEqual([1]), 5000);
+    expect(existsSync(resumed)).toBe(true);
+    await ended;
+    rmSync(folder, { recursive: true });
   });
 
   it('prints JSON lines with --json, nothing else', async () => {

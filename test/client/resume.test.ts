@@ -269,6 +269,26 @@ test.each([
   },
 );
 
+test('one that is told again is told until it arrives, whatever becomes of the connection', async () => {
+  // Told again and cut off with its connection, it was taken for confirmed, and the next join shows the same stay.
+  const { server, client, first } = await scripted({ user: 'ann' });
+  const room = client.join('lobby', { state: { mood: 'mine' } });
+  await first.welcome();
+  await first.joined({ version: 1, count: 1, members: [me({ mood: 'mine' }, 1)] });
+  await room.joined;
+  first.socket.terminate();
+  const second = await server.connection();
+  await second.welcome();
+  await second.joined({ recovered: true, version: 7, count: 1, members: [me({}, 9)] });
+  await second.next('state');
+  second.socket.terminate();
+  const third = await server.connection();
+  await third.welcome();
+  expect(
+    await third.joined({ recovered: true, version: 8, count: 1, members: [me({ mood: 'mine' }, 9)] }),
+  ).toMatchObject({ state: { mood: 'mine' } });
+});
+
 test('who leaves in the middle of what a joined brought hears no more of it', async () => {
   const { client, first } = await scripted();
   const room = client.join<number>('lobby', { history: 5 });

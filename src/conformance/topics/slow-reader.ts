@@ -1,7 +1,8 @@
 /**
  * Close 4009, provoked for real: a member stops reading and goes on asking, until more waits for it than a
- * server keeps. While it does not read it cannot see the close, so it reads again from time to time: in
- * rounds, each of which leaves twice as much unread as the one before.
+ * server keeps. First for much at a time, which fills the kernels on the way and which a server may put off
+ * until it is read; then for little, which it answers at once. While it does not read it cannot see the close,
+ * so it reads again from time to time: in rounds, each of which leaves twice as much unread as the one before.
  */
 import type { Check } from '../check.ts';
 import type { Lab, Member } from '../lab.ts';
@@ -18,6 +19,9 @@ const LAST_ROUND = 128;
 /** Asked for at a time: what is asked for is made at once, whoever reads it. */
 const STEP = 4;
 const STEP_MS = 25;
+/** Each is a short answer, and more memory than its length tells. */
+const PINGS = 30_000;
+const PINGS_STEP = 2000;
 /** Long enough to make what was asked for, short enough to read before the server gives the socket up. */
 const UNREAD_MS = 300;
 /** A machine so busy that the close was given up before it was read shows an end without a code. */
@@ -59,6 +63,10 @@ async function untilClosed(lab: Lab, peer: Peer, room: string): Promise<{ code: 
     for (let asked = 0; asked < megabytes; asked += STEP) {
       for (let at = 0; at < STEP; at += 1)
         peer.send({ type: 'history', room, id: peer.newId(), limit: MESSAGES });
+      await lab.sleep(STEP_MS);
+    }
+    for (let asked = 0; asked < PINGS; asked += PINGS_STEP) {
+      for (let at = 0; at < PINGS_STEP; at += 1) peer.send({ type: 'ping', id: peer.newId() });
       await lab.sleep(STEP_MS);
     }
     await lab.sleep(UNREAD_MS);

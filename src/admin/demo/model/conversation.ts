@@ -71,10 +71,20 @@ export class Conversation {
   say(text: string, name: string, key: string): boolean {
     if (!this.transcript.write(`key-${key}`, text, Date.now())) return false;
     this.changes.tell('transcript');
-    this.room.publish({ text, name }, { key }).catch((error: unknown) => {
-      this.transcript.fail(`key-${key}`, failureText(error));
-      this.changes.tell('transcript');
-    });
+    this.room.publish({ text, name }, { key }).then(
+      ({ epoch, seq, duplicate }) => {
+        // Stored by an attempt that was cut off, and beyond what the rejoin brought: its own copy never comes.
+        if (!duplicate || !this.transcript.unsent.some((one) => one.key === `key-${key}`)) return;
+        const { user } = this.#me.profile;
+        const message = { epoch, seq, key, ts: Date.now(), from: { user }, data: { text, name } };
+        this.transcript.say(readMessage(message, user));
+        this.changes.tell('transcript');
+      },
+      (error: unknown) => {
+        this.transcript.fail(`key-${key}`, failureText(error));
+        this.changes.tell('transcript');
+      },
+    );
     return true;
   }
 
@@ -103,11 +113,11 @@ export class Conversation {
   #follow(): void {
     const { room, transcript, changes } = this;
     room.joined.then(
-      () => {
-        this.#settled = true;
-        changes.tell('status', 'people');
+      () => changes.tell('status', 'people'),
+      (error: unknown) => {
+        // Offline before it was joined: with the next connection it is.
+        if (room.status === 'left') this.#close(failureText(error));
       },
-      (error: unknown) => this.#close(failureText(error)),
     );
     this.#ends.push(
       room.on('message', (message) => {
@@ -133,7 +143,10 @@ export class Conversation {
         }
         changes.tell('people', 'typing', 'cursors');
       }),
-      room.on('status', () => changes.tell('status')),
+      room.on('status', (status) => {
+        if (status === 'live') this.#settled = true;
+        changes.tell('status');
+      }),
       room.on('left', ({ reason, error }) => this.#close(error?.message ?? reason)),
     );
   }

@@ -53,6 +53,8 @@ export class Transcript {
 
   say(message: Said): void {
     this.#unsent = this.#unsent.filter(({ key }) => key !== message.key);
+    // Shown from its receipt before its own copy came.
+    if (this.#entries.some(({ key }) => key === message.key)) return;
     this.#append(message);
   }
 
