@@ -60,6 +60,8 @@ interface Goodbye {
 }
 
 const STOPPED: Goodbye = { code: CLOSE.goingAway, reason: 'the server stops' };
+/** Those who said hello after the others were told their moments. */
+const DRAINED: Goodbye = { code: CLOSE.drain, reason: 'this node was drained; come back' };
 const FAILED: Goodbye = { code: CLOSE.internal, reason: 'a bug of the server; it stops' };
 
 export function createServer(options: ServerOptions): Server {
@@ -147,7 +149,7 @@ function createShutdown(parts: Parts) {
     if (node.hub.connections > 0) await pause(clock, config.drainNoticeMs);
     sockets.refuseNew();
     await node.drain();
-    await end(STOPPED);
+    await end(DRAINED);
   };
 
   return {

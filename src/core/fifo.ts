@@ -28,6 +28,11 @@ export class Fifo<T extends object> {
     return this.#places[this.#head];
   }
 
+  /** Counted from the one that waits longest, which is 0. */
+  at(place: number): T | undefined {
+    return place < this.#size ? this.#places[(this.#head + place) & (this.#places.length - 1)] : undefined;
+  }
+
   shift(): T | undefined {
     const item = this.#places[this.#head];
     if (item === undefined) return undefined;

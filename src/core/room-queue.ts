@@ -9,8 +9,11 @@
  */
 type Task = () => Promise<void> | undefined;
 
+/** Only publishes do not wait for publishes. */
+export type FrameKind = 'publish' | 'leave' | 'other';
+
 interface Waiting {
-  readonly kind: 'publish' | 'other';
+  readonly kind: FrameKind;
   readonly task: Task;
 }
 
@@ -36,9 +39,9 @@ export class RoomQueue {
   waiting = 0;
 
   /** Runs `task` now, or after the frames it must wait for. Tasks never throw and never reject: they answer the client themselves. */
-  run(room: string, kind: 'publish' | 'other', task: Task): void {
+  run(room: string, kind: FrameKind, task: Task): void {
     const line = this.#lines?.get(room);
-    if (line && (line.waiting || line.busy || (kind === 'other' && line.publishing > 0))) {
+    if (line && (line.waiting || line.busy || (kind !== 'publish' && line.publishing > 0))) {
       line.waiting ??= [];
       line.waiting.push({ kind, task });
       this.waiting += 1;
@@ -47,7 +50,13 @@ export class RoomQueue {
     this.#start(room, kind, task);
   }
 
-  #start(room: string, kind: 'publish' | 'other', task: Task): void {
+  /** Whether a leave waits that no frame comes after which may be a join: in the order sent, the room is left. */
+  endsWithLeave(room: string): boolean {
+    const waiting = this.#lines?.get(room)?.waiting ?? [];
+    return waiting.findLast(({ kind }) => kind !== 'publish')?.kind === 'leave';
+  }
+
+  #start(room: string, kind: FrameKind, task: Task): void {
     const done = task();
     if (!done) return;
     this.#lines ??= new Map();
@@ -70,7 +79,7 @@ export class RoomQueue {
 
   #next(room: string, line: Line): void {
     for (let head = line.waiting?.[0]; head; head = line.waiting?.[0]) {
-      if (line.busy || (head.kind === 'other' && line.publishing > 0)) return;
+      if (line.busy || (head.kind !== 'publish' && line.publishing > 0)) return;
       line.waiting?.shift();
       if (line.waiting?.length === 0) line.waiting = undefined;
       this.waiting -= 1;

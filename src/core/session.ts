@@ -5,7 +5,7 @@
 import { inboxOf } from '../protocol/names.ts';
 import type { Position } from '../protocol/position.ts';
 import type { Connection } from './connection.ts';
-import { PerMinute, SecondsInRow, TokenBucket } from './rate-limit.ts';
+import { SecondsInRow, TokenBucket } from './rate-limit.ts';
 import { RoomQueue } from './room-queue.ts';
 
 export type PresenceMode = 'full' | 'count' | 'none';
@@ -32,7 +32,6 @@ export interface SessionLimits {
   readonly limitPublishBurst: number;
   readonly limitJoinsPerSecond: number;
   readonly limitJoinsBurst: number;
-  readonly limitBadFramesPerMinute: number;
 }
 
 export class Session {
@@ -47,7 +46,6 @@ export class Session {
   // Made when first asked for: most connections only listen, and each of these is memory of an idle one.
   #publishes: TokenBucket | undefined;
   #refusals: SecondsInRow | undefined;
-  #badFrames: PerMinute | undefined;
   /** Joins under way count as rooms: without it a burst of joins passes the limit. */
   joining = 0;
   /** Told `status down` and not yet `up`. */
@@ -77,11 +75,6 @@ export class Session {
   get refusals(): SecondsInRow {
     this.#refusals ??= new SecondsInRow();
     return this.#refusals;
-  }
-
-  get badFrames(): PerMinute {
-    this.#badFrames ??= new PerMinute(this.#limits.limitBadFramesPerMinute);
-    return this.#badFrames;
   }
 
   /** How many rooms it is in. Its own inbox is none of them: nobody asked to join it by name. */

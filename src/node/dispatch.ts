@@ -6,12 +6,14 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Connection } from '../core/connection.ts';
 import type { Logger } from '../core/logger.ts';
+import { PerMinute } from '../core/rate-limit.ts';
+import type { FrameKind } from '../core/room-queue.ts';
 import type { Session } from '../core/session.ts';
 import { CLOSE } from '../protocol/codes.ts';
 import { encodeFrame } from '../protocol/encode.ts';
 import type { ClientFrame } from '../protocol/messages.ts';
 import { type Parsed, parseText } from '../protocol/parse.ts';
-import { type Refusal, refusalOf } from './refusal.ts';
+import { Refusal, refusalOf } from './refusal.ts';
 import { closeWith, type RequestId, sendError } from './replies.ts';
 import { type RoomFrame, type RoomRequests, roomOf } from './room-requests.ts';
 
@@ -36,6 +38,9 @@ export interface DispatchParts {
   readonly settings: DispatchSettings;
 }
 
+/** What a client over the limit of frames under way is told to wait. */
+const IN_FLIGHT_RETRY_MS = 100;
+
 /** One connection, from its upgrade to its end. */
 export class Dispatcher {
   readonly #parts: DispatchParts;
@@ -43,6 +48,8 @@ export class Dispatcher {
   /** Let go of with the first frame: an idle connection is to cost as little as it can. */
   #helloTimer: Timer | undefined;
   #session: Session | undefined;
+  /** Here and not in the session: a hello that is not right is a bad frame like any other. */
+  #badFrames: PerMinute | undefined;
   #ended = false;
 
   constructor(parts: DispatchParts, connection: Connection) {
@@ -84,7 +91,7 @@ export class Dispatcher {
     // A hello that is not right may be said again; anything else counts as preceded by an empty one.
     const faultyHello = parsed.error?.type === 'hello';
     const session = this.#session ?? (faultyHello ? undefined : this.#begin({ type: 'hello' }, parsed.frame));
-    if (parsed.error) this.#refuseFrame(parsed, session);
+    if (parsed.error) this.#refuseFrame(parsed);
     else if (session) this.#request(session, parsed.frame);
   }
 
@@ -95,7 +102,7 @@ export class Dispatcher {
     }
     const message = 'this connection has said hello already; open another one to be somebody else';
     sendError(this.#connection, { id: frame.id, code: 'bad_request', message });
-    this.#countBad(this.#session);
+    this.#countBad();
   }
 
   /** `asked`: the frame that is answered where no session begins; the client knows nothing of a hello made up for it. */
@@ -130,35 +137,33 @@ export class Dispatcher {
     const { limitInFlight } = this.#parts.settings;
     if (limitInFlight > 0 && session.queue.waiting >= limitInFlight) {
       const message = `${limitInFlight} frames of this connection wait for a join already; wait for its reply`;
-      sendError(this.#connection, {
-        id: frame.id,
-        room: 'room' in frame ? frame.room : undefined,
-        code: 'rate_limited',
-        message,
-        retryAfterMs: 100,
-      });
+      this.#answerError(new Refusal('rate_limited', message, IN_FLIGHT_RETRY_MS), frame);
       return;
     }
-    const kind = frame.type === 'publish' || frame.type === 'send' ? 'publish' : 'other';
-    session.queue.run(roomOf(session, frame), kind, () => {
-      try {
-        return this.#parts.requests
-          .handle(session, frame)
-          ?.catch((error: unknown) => this.#answerError(error, frame));
-      } catch (error) {
-        this.#answerError(error, frame);
-        return undefined;
-      }
-    });
+    const task = () => this.#answered(session, frame);
+    if (this.#parts.requests.passes(frame)) void task();
+    else session.queue.run(roomOf(session, frame), kindOf(frame), task);
+  }
+
+  /** Settles once it is answered, and never fails. */
+  #answered(session: Session, frame: RoomFrame): Promise<void> | undefined {
+    try {
+      return this.#parts.requests
+        .handle(session, frame)
+        ?.catch((error: unknown) => this.#answerError(error, frame));
+    } catch (error) {
+      this.#answerError(error, frame);
+      return undefined;
+    }
   }
 
   #unsupported(frame: { readonly id?: RequestId | undefined }, message: string): void {
     sendError(this.#connection, { id: frame.id, code: 'unsupported', message });
   }
 
-  #refuseFrame(parsed: Extract<Parsed, { error: object }>, session: Session | undefined): void {
+  #refuseFrame(parsed: Extract<Parsed, { error: object }>): void {
     sendError(this.#connection, parsed.error);
-    if (parsed.bad && session) this.#countBad(session);
+    if (parsed.bad) this.#countBad();
   }
 
   #answerError(error: unknown, frame: { readonly id?: RequestId | undefined; readonly room?: string }): void {
@@ -191,16 +196,20 @@ export class Dispatcher {
     this.#end(CLOSE.rateLimited, `over a rate in each of ${limitRateSeconds} seconds`);
   }
 
-  #countBad(session: Session): void {
-    if (!session.badFrames.exceeds(this.#parts.clock.now())) return;
-    this.#end(
-      CLOSE.badFrames,
-      `more than ${this.#parts.settings.limitBadFramesPerMinute} bad frames in a minute`,
-    );
+  #countBad(): void {
+    const { clock, settings } = this.#parts;
+    this.#badFrames ??= new PerMinute(settings.limitBadFramesPerMinute);
+    if (!this.#badFrames.exceeds(clock.now())) return;
+    this.#end(CLOSE.badFrames, `more than ${settings.limitBadFramesPerMinute} bad frames in a minute`);
   }
 
   #end(code: typeof CLOSE.rateLimited | typeof CLOSE.badFrames, reason: string): void {
     this.#ended = true;
     closeWith(this.#connection, code, reason);
   }
+}
+
+function kindOf({ type }: RoomFrame): FrameKind {
+  if (type === 'leave') return 'leave';
+  return type === 'publish' || type === 'send' ? 'publish' : 'other';
 }

@@ -16,6 +16,7 @@ export interface DrainSettings {
 
 /** Reconnects a second that the rest of the fleet is asked to take. */
 const RECONNECTS_PER_SECOND = 500;
+const ANNOUNCED_PER_TURN = 256;
 const REASON = 'this node is being drained; come back when told';
 
 /** How long the reconnects of so many connections are spread. */
@@ -43,9 +44,18 @@ export function slots(hub: Hub, random: Random, settings: DrainSettings): readon
 
 /** Resolves when every connection was closed at its slot. */
 export async function drain(hub: Hub, clock: Clock, random: Random, settings: DrainSettings): Promise<void> {
-  const all = slots(hub, random, settings);
-  for (const { session, afterMs } of all) announce(session, afterMs);
-  await Promise.all(all.map((slot) => closeAt(slot.session, slot.afterMs, clock)));
+  const closed: Promise<void>[] = [];
+  for (const { session, afterMs } of slots(hub, random, settings)) {
+    announce(session, afterMs);
+    closed.push(closeAt(session, afterMs, clock));
+    // All of them are served until they are closed: thousands of writes in one turn would be a pause for each.
+    if (closed.length % ANNOUNCED_PER_TURN === 0) await turnOf(clock);
+  }
+  await Promise.all(closed);
+}
+
+function turnOf(clock: Clock): Promise<void> {
+  return new Promise((resolve) => clock.afterTurn(resolve));
 }
 
 function announce(session: Session, afterMs: number): void {

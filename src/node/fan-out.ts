@@ -138,7 +138,7 @@ export class FanOut implements FeedPorts {
   /** What a member is passed over with is remembered, never silently lost. */
   #refused(member: Subscription, batch: Batch, chosen: readonly Item[]): void {
     const { connection } = member;
-    if (member.behind || connection.queuedBytes - connection.heldBytes > this.#queuedMax) {
+    if (member.behind || connection.waitingBytes > this.#queuedMax) {
       this.#passOver(member, chosen);
       return;
     }

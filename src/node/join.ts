@@ -20,12 +20,12 @@ import type { LinkStatus } from './link-status.ts';
 import type { PresenceRelay } from './presence-relay.ts';
 import type { PresenceWriter } from './presence-writer.ts';
 import { Refusal } from './refusal.ts';
+import type { SlowConsumers } from './slow-consumers.ts';
 
 export interface JoinSettings {
   readonly limitRoomsPerConnection: number;
   readonly limitHistoryMessages: number;
   readonly limitStateBytes: number;
-  readonly limitOutboxBytes: number;
 }
 
 export interface JoinParts {
@@ -36,6 +36,7 @@ export interface JoinParts {
   readonly presence: PresenceRelay;
   readonly writer: PresenceWriter;
   readonly status: LinkStatus;
+  readonly slow: Pick<SlowConsumers, 'whenTaken'>;
   readonly logger: Logger;
   readonly settings: JoinSettings;
 }
@@ -95,7 +96,7 @@ export async function join(parts: JoinParts, session: Session, frame: JoinFrame)
     // Set through another node before this one had the user: a later rebuild must not write an empty state in its place.
     const known = view.members?.find(({ user }) => user === session.user);
     if (known) parts.writer.ledger.heardState(room, known.user, known.state);
-    const drained = () => whenFull(session, parts.settings);
+    const drained = () => parts.slow.whenTaken(session);
     await status.whileUp(
       parts.catchUp.missed(room, wantedBy(frame), drained, (missed) => {
         if (session.closed) throw new Refusal('unavailable', 'the connection closed while it joined');
@@ -122,15 +123,6 @@ function saysNotApplied(error: unknown): error is BrokerError | Refusal {
 
 /** An `acquire` that rejects holds nothing, and whoever waited for it was told why. */
 function nothingToRelease(): void {}
-
-/** Until the connection has taken what is queued, where that is much: replies to many joins must not pile up. */
-export function whenFull(
-  { closed, connection }: Session,
-  { limitOutboxBytes }: Pick<JoinSettings, 'limitOutboxBytes'>,
-): Promise<void> | undefined {
-  if (closed || limitOutboxBytes === 0 || connection.queuedBytes <= limitOutboxBytes) return undefined;
-  return new Promise((resolve) => connection.onDrained(resolve));
-}
 
 /** A connection is counted once per room: joining again only replaces its subscription. */
 function enter(

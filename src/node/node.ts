@@ -128,7 +128,6 @@ export class Node {
       catchUp,
       clock,
       logger,
-      settings,
       hub: this.hub,
       fanOut: this.#fanOut,
       slow: this.#slow,
@@ -194,6 +193,7 @@ export class Node {
       presence: this.#presence,
       writer: this.#writer,
       rates: this.#rates,
+      slow: this.#slow,
       status: this.#status,
       relay: this.#relay,
     };

@@ -12,6 +12,8 @@ import type { Turn, Work } from './turn.ts';
 
 /** The sum is taken each time so much of the cap came to wait, not for each write. */
 const CHECKS_PER_CAP = 8;
+/** Buffers counted before it is somebody else's turn: about a millisecond. */
+const BUFFERS_PER_STEP = 5000;
 
 export class OutboxTotal implements Work {
   listed = false;
@@ -20,6 +22,8 @@ export class OutboxTotal implements Work {
   readonly #sessions: () => Iterable<Session>;
   #close: (session: Session) => void = () => undefined;
   #unchecked = 0;
+  /** Under way. */
+  #count: HeldCount | undefined;
 
   /** 0 = no limit. */
   constructor(bytesMax: number, turn: Turn, sessions: () => Iterable<Session>) {
@@ -37,72 +41,102 @@ export class OutboxTotal implements Work {
   grew(bytes: number): void {
     this.#unchecked += bytes;
     // Not here: it is in the middle of a write, and the largest may be who is written to.
-    if (this.#bytesMax > 0 && this.#unchecked > this.#bytesMax / CHECKS_PER_CAP) this.#turn.add(this);
-  }
-
-  step(): boolean {
-    this.check();
-    return false;
+    if (this.#unchecked > this.#bytesMax / CHECKS_PER_CAP) this.check();
   }
 
   check(): void {
+    if (this.#bytesMax > 0) this.#turn.add(this);
+  }
+
+  /** Counts on, a piece at a time: a thousand that stand still may be a million buffers. */
+  step(turn: Turn): boolean {
     this.#unchecked = 0;
-    for (const session of largestOver(this.#bytesMax, this.#sessions())) this.#close(session);
+    this.#count ??= countOf(this.#bytesMax, this.#sessions());
+    if (this.#count?.add(turn)) return true;
+    if (this.#count?.free(this.#bytesMax, this.#close, turn)) return true;
+    this.#count = undefined;
+    return false;
   }
 }
 
-/** The sessions to close so that the rest holds at most `bytesMax`, the largest first. 0 = no limit. */
-export function largestOver(bytesMax: number, sessions: Iterable<Session>): readonly Session[] {
-  if (bytesMax === 0) return [];
-  const queued: Session[] = [];
-  let total = 0;
-  for (const session of sessions) {
-    const bytes = session.connection.queuedBytes;
-    if (bytes === 0) continue;
-    queued.push(session);
-    total += bytes;
-  }
-  // Each counted for each is never less than what is held: most often that is enough to know.
-  if (total <= bytesMax) return [];
-  const held = new Held();
-  for (const session of queued) held.add(session);
-  const over: Session[] = [];
-  queued.sort((a, b) => b.connection.queuedBytes - a.connection.queuedBytes);
-  for (const session of queued) {
-    if (held.bytes <= bytesMax) break;
-    held.remove(session);
-    over.push(session);
-  }
-  return over;
+/** Undefined where there is nothing to count: each counted for each is never less than what is held. */
+function countOf(bytesMax: number, sessions: Iterable<Session>): HeldCount | undefined {
+  const waiting = [...sessions].filter(({ connection }) => connection.waitingBytes > 0);
+  const total = waiting.reduce((sum, { connection }) => sum + connection.waitingBytes, 0);
+  return total > bytesMax ? new HeldCount(waiting) : undefined;
 }
 
-/** Bytes in memory for peers, each buffer once. */
-class Held {
-  bytes = 0;
-  readonly #holders = new Map<Buffer, number>();
+interface Holder {
+  readonly session: Session;
+  readonly buffers: readonly Buffer[];
+  /** What is held for it alone: what its buffers cost beside their bytes, and what is no frame of ours. */
+  readonly own: number;
+  readonly waiting: number;
+}
 
-  add(session: Session): void {
-    for (const buffer of session.connection.backlog()) {
-      const holders = this.#holders.get(buffer) ?? 0;
-      if (holders === 0) this.bytes += buffer.length;
-      this.#holders.set(buffer, holders + 1);
+/** Bytes in memory for peers, each buffer once, counted over as many turns as that takes. */
+class HeldCount {
+  readonly #left: Iterator<Session>;
+  readonly #holders: Holder[] = [];
+  /** The largest last, once all are counted. */
+  #bySize: Holder[] | undefined;
+  readonly #holdersOf = new Map<Buffer, number>();
+  #bytes = 0;
+
+  constructor(sessions: readonly Session[]) {
+    this.#left = sessions[Symbol.iterator]();
+  }
+
+  /** True while some are left to be counted. */
+  add(turn: Turn): boolean {
+    let counted = 0;
+    for (let next = this.#left.next(); !next.done; next = this.#left.next()) {
+      counted += this.#add(next.value);
+      if (counted >= BUFFERS_PER_STEP || turn.isOver) return true;
     }
-    this.bytes += own(session);
+    return false;
   }
 
-  remove(session: Session): void {
-    for (const buffer of session.connection.backlog()) {
-      const holders = (this.#holders.get(buffer) ?? 0) - 1;
-      if (holders === 0) this.bytes -= buffer.length;
-      this.#holders.set(buffer, holders);
+  /** Closes the largest until the rest holds at most `bytesMax`; true while it does not yet. */
+  free(bytesMax: number, close: (session: Session) => void, turn: Turn): boolean {
+    this.#bySize ??= this.#holders.sort((a, b) => a.waiting - b.waiting);
+    let freed = 0;
+    while (this.#bytes > bytesMax) {
+      const largest = this.#bySize.pop();
+      if (!largest) return false;
+      this.#remove(largest);
+      const { session, buffers } = largest;
+      // Its peer may have taken it all since it was counted.
+      if (!session.closed && session.connection.waitingBytes > 0) close(session);
+      freed += 1 + buffers.length;
+      if (freed >= BUFFERS_PER_STEP || turn.isOver) return true;
     }
-    this.bytes -= own(session);
+    return false;
   }
-}
 
-/** What waits that is no frame of ours, as pongs. */
-function own({ connection }: Session): number {
-  let bytes = connection.queuedBytes;
-  for (const buffer of connection.backlog()) bytes -= buffer.length;
-  return Math.max(0, bytes);
+  /** How many buffers it has. */
+  #add(session: Session): number {
+    const buffers = session.connection.backlog();
+    const waiting = session.connection.waitingBytes;
+    let own = waiting;
+    for (const buffer of buffers) {
+      const holders = this.#holdersOf.get(buffer) ?? 0;
+      if (holders === 0) this.#bytes += buffer.length;
+      this.#holdersOf.set(buffer, holders + 1);
+      own -= buffer.length;
+    }
+    own = Math.max(0, own);
+    this.#bytes += own;
+    this.#holders.push({ session, buffers, own, waiting });
+    return buffers.length;
+  }
+
+  #remove({ buffers, own }: Holder): void {
+    for (const buffer of buffers) {
+      const holders = (this.#holdersOf.get(buffer) ?? 0) - 1;
+      if (holders === 0) this.#bytes -= buffer.length;
+      this.#holdersOf.set(buffer, holders);
+    }
+    this.#bytes -= own;
+  }
 }

@@ -1,6 +1,7 @@
 /**
  * A connection that is paused, and how far it got with the rooms it is behind in:
- * they go on a step each in turn, pass after pass, until it is behind in none.
+ * they go on a step each in turn, pass after pass, until it is behind in none and was
+ * told who is in each.
  */
 import type { ReadResult } from '../core/entry.ts';
 import type { Session, Subscription } from '../core/session.ts';
@@ -35,7 +36,7 @@ export class Paused {
   get next(): Subscription | undefined {
     for (; this.#at < this.#pass.length; this.#at += 1) {
       const subscription = this.#pass[this.#at];
-      if (subscription?.behind && isCurrent(subscription)) return subscription;
+      if (subscription && isDue(subscription) && isCurrent(subscription)) return subscription;
     }
     return undefined;
   }
@@ -53,13 +54,18 @@ export class Paused {
    */
   beginPass(): 'caught up' | 'stuck' | 'on' {
     const isStuck = this.#tried > 0 && this.#moved === 0;
-    this.#pass = [...this.session.subscriptions.values()].filter(({ behind }) => behind);
+    this.#pass = [...this.session.subscriptions.values()].filter(isDue);
     this.#at = 0;
     this.#tried = 0;
     this.#moved = 0;
     if (this.#pass.length === 0) return 'caught up';
     return isStuck ? 'stuck' : 'on';
   }
+}
+
+/** Behind in messages, or owed the members of the room. */
+function isDue({ behind, missedPresence }: Subscription): boolean {
+  return behind !== undefined || missedPresence;
 }
 
 /** Whether it is still its session's in this room. */

@@ -1,5 +1,7 @@
 /** The requests of a joined room, each to its use case, and its reply. */
 import type { Broker } from '../broker/broker.ts';
+import { KeyedMutex } from '../core/keyed-mutex.ts';
+import type { PresenceSnapshot } from '../core/member.ts';
 import type { Session } from '../core/session.ts';
 import { encodeFrame, presenceReply } from '../protocol/encode.ts';
 import type {
@@ -23,6 +25,7 @@ import { type PayloadSettings, publish } from './publish.ts';
 import type { RateGate } from './rate-gate.ts';
 import { markRead } from './read.ts';
 import { Refusal } from './refusal.ts';
+import type { RequestId } from './replies.ts';
 import type { Relay } from './relay.ts';
 import { sendSignal } from './signal.ts';
 
@@ -53,9 +56,20 @@ export interface RoomRequestParts extends JoinParts {
 
 export class RoomRequests {
   readonly #parts: RoomRequestParts;
+  /** Large ones, by connection. */
+  readonly #answers = new KeyedMutex();
 
   constructor(parts: RoomRequestParts) {
     this.#parts = parts;
+  }
+
+  /**
+   * Whether it need not wait for what its connection asked of the room before: while Redis is away a publish may be
+   * tried for seconds, and all that would be refused behind it is refused at once. A signal is in no order
+   * with a message whose outcome nobody knows; a leave is, so that nobody's message comes after it.
+   */
+  passes(frame: RoomFrame): boolean {
+    return !this.#parts.status.isUp && frame.type !== 'leave';
   }
 
   /** Undefined where it is done already. Throws or rejects with a `Refusal` or `BrokerError` where it was not carried out. */
@@ -148,6 +162,11 @@ export class RoomRequests {
     // Its own `state` may be acknowledged before the change is heard: who asks next sees it all the same.
     const atLeast = writer.ledger.get(room, session.user)?.version ?? 0;
     const known = await status.whileUp(presence.view(room, atLeast));
+    await this.#large(session, () => this.#tellPresence(session, id, room, known));
+  }
+
+  #tellPresence(session: Session, id: RequestId, room: string, known: PresenceSnapshot): void {
+    const { presence } = this.#parts;
     const subscription = session.subscriptions.get(room);
     if (subscription) this.#parts.fanOut.flushTo(subscription);
     const view = presence.sealed(room, known);
@@ -160,7 +179,20 @@ export class RoomRequests {
   async #history(session: Session, frame: HistoryFrame): Promise<void> {
     if (isInboxRoom(frame.room)) this.#ownInbox(session, 'history', frame.room);
     else this.#joined(session, 'history', frame.room);
-    session.connection.send(await history(this.#parts.broker, frame, this.#parts.settings));
+    const { broker, settings } = this.#parts;
+    await this.#large(session, async () => session.connection.send(await history(broker, frame, settings)));
+  }
+
+  /**
+   * Answers with what may be megabytes: one at a time per connection, whatever the rooms, and not before it has taken
+   * most of what it was sent. Asking costs a few bytes, and a burst of it was gigabytes of answers.
+   */
+  #large(session: Session, answer: () => Promise<void> | void): Promise<void> {
+    const { slow } = this.#parts;
+    return this.#answers.run(session.id, async () => {
+      for (let full = slow.whenTaken(session); full; full = slow.whenTaken(session)) await full;
+      if (!session.closed) await answer();
+    });
   }
 
   #send(session: Session, { id, to, data, key }: SendFrame): Promise<void> {

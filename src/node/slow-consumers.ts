@@ -65,6 +65,12 @@ const OVERLOAD = {
   logged: 'connection closed because the node holds too much',
 } as const;
 
+/** What the peer had taken at the last look that saw it take something, and when that was. */
+interface Taking {
+  progress: number;
+  sinceMs: number;
+}
+
 export class SlowConsumers implements SlowKeeper, Work {
   listed = false;
   readonly #parts: SlowConsumerParts;
@@ -72,6 +78,8 @@ export class SlowConsumers implements SlowKeeper, Work {
   /** What one step may write. Also where nobody is ever paused, an inbox is told in chunks. */
   readonly #chunkBytes: number;
   readonly #sessions = new Map<Session, Paused>();
+  /** Those whose large replies wait until they took what they were sent. */
+  readonly #asking = new Map<Session, Taking>();
   /** Those whose next step can be made now, in turn. */
   readonly #ready: Paused[] = [];
   readonly #reads: SlowReads;
@@ -108,21 +116,45 @@ export class SlowConsumers implements SlowKeeper, Work {
     this.#keep(subscription.session);
   }
 
+  /**
+   * Until the connection has taken what is queued, where that is much: large replies must not pile up. Undefined where
+   * nothing need be waited for. Who takes nothing meanwhile is closed as if it were paused.
+   */
+  whenTaken(session: Session): Promise<void> | undefined {
+    const { connection, closed } = session;
+    const { limitOutboxBytes } = this.#parts.settings;
+    if (closed || limitOutboxBytes === 0 || connection.queuedBytes <= limitOutboxBytes) return undefined;
+    if (!this.#asking.has(session)) {
+      this.#asking.set(session, { progress: connection.progress, sinceMs: this.#parts.clock.now() });
+    }
+    return new Promise((resolve) => {
+      connection.onDrained(() => {
+        this.#asking.delete(session);
+        resolve();
+      });
+    });
+  }
+
   /** Called every second: closes who takes nothing, and the largest where all together hold too much. */
   sweep(): void {
-    const { clock, settings, outbox } = this.#parts;
+    this.#closeStalled(this.#sessions);
+    this.#closeStalled(this.#asking);
+    this.#parts.outbox.check();
+  }
+
+  #closeStalled(waiting: Map<Session, Taking>): void {
+    const { clock, settings } = this.#parts;
     const now = clock.now();
     const { limitOutboxStallMs } = settings;
-    for (const [session, paused] of this.#sessions) {
+    for (const [session, taking] of waiting) {
       const { queuedBytes, progress } = session.connection;
-      if (session.closed) this.#sessions.delete(session);
-      else if (queuedBytes === 0 || progress !== paused.progress) {
-        paused.progress = progress;
-        paused.sinceMs = now;
-      } else if (limitOutboxStallMs > 0 && now - paused.sinceMs >= limitOutboxStallMs)
+      if (session.closed) waiting.delete(session);
+      else if (queuedBytes === 0 || progress !== taking.progress) {
+        taking.progress = progress;
+        taking.sinceMs = now;
+      } else if (limitOutboxStallMs > 0 && now - taking.sinceMs >= limitOutboxStallMs)
         this.#close(session, TOO_SLOW);
     }
-    outbox.check();
   }
 
   /** Chunks for about a millisecond, one to each that waits. */
@@ -190,9 +222,14 @@ export class SlowConsumers implements SlowKeeper, Work {
     if (answer) this.#applied(paused, this.#apply(answer));
     else {
       const subscription = paused.next;
-      if (!subscription?.behind) this.#endPass(paused);
+      if (!subscription) this.#endPass(paused);
       else if (session.connection.queuedBytes > this.#chunkBytes) this.#whenDrained(paused);
-      else this.#stepIn(paused, subscription, subscription.behind);
+      else if (subscription.behind) this.#stepIn(paused, subscription, subscription.behind);
+      else {
+        // A step like a chunk: the members of a room may be megabytes.
+        this.#parts.presence.tellAnew(subscription);
+        this.#applied(paused, true);
+      }
     }
   }
 
@@ -203,16 +240,9 @@ export class SlowConsumers implements SlowKeeper, Work {
 
   #endPass(paused: Paused): void {
     const now = paused.beginPass();
-    if (now === 'caught up') this.#caughtUp(paused.session);
+    if (now === 'caught up') this.#sessions.delete(paused.session);
     else if (now === 'stuck') this.#parts.clock.after(RETRY_MS, () => this.#goOn(paused));
     else this.#goOn(paused);
-  }
-
-  #caughtUp(session: Session): void {
-    for (const subscription of session.subscriptions.values()) {
-      if (subscription.missedPresence) this.#parts.presence.tellAnew(subscription);
-    }
-    this.#sessions.delete(session);
   }
 
   /** One chunk, and the member is live again where that was the last. */
@@ -256,6 +286,7 @@ export class SlowConsumers implements SlowKeeper, Work {
 
   #close(session: Session, { code, reason, logged }: typeof TOO_SLOW | typeof OVERLOAD): void {
     this.#sessions.delete(session);
+    this.#asking.delete(session);
     const { clock, logger } = this.#parts;
     logger.debug({ connection: session.id, queuedBytes: session.connection.queuedBytes }, logged);
     closeWith(session.connection, code, reason);

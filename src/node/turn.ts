@@ -23,6 +23,8 @@ type Corkable = Pick<Connection, 'cork' | 'uncork'>;
 
 /** Some 2,000 writes of 4 µs: well below what a heartbeat would notice, long enough that a round of the loop is little of it. */
 const TURN_MS = 8;
+/** Connections that are let go at the end of a turn, one write each: holding back is cheap and no measure of it. */
+const CORKED_MAX = 1500;
 /** Replies share a write with what the turn brings their connection, but do not wait for longer than this for it. */
 const REPLIES_WAIT_MS = 1;
 /** The list is moved to its start again once so many places before it are empty. */
@@ -36,6 +38,8 @@ export class Turn {
   #tail = 0;
   readonly #corked: (Corkable | undefined)[] = [];
   #corkedCount = 0;
+  /** Those of before this turn: the replies, which are let go within it. */
+  #corkedBefore = 0;
   #scheduled = false;
   #number = 0;
   #nowMs = 0;
@@ -61,10 +65,10 @@ export class Turn {
     return this.#nowMs;
   }
 
-  /** Reads the clock: true once the budget is spent. */
+  /** Reads the clock: true once the budget is spent, or what is corked will take as long again to write. */
   get isOver(): boolean {
     this.#nowMs = this.#clock.now();
-    return this.#nowMs >= this.#endMs;
+    return this.#nowMs >= this.#endMs || this.#corkedCount - this.#corkedBefore >= CORKED_MAX;
   }
 
   /** Puts it at the end of the list, where it is not on it already. */
@@ -96,6 +100,7 @@ export class Turn {
     this.#endMs = this.#nowMs + TURN_MS;
     const repliesUntilMs = this.#nowMs + REPLIES_WAIT_MS;
     let replies = this.#corkedCount;
+    this.#corkedBefore = replies;
     try {
       while (this.#head < this.#tail) {
         this.#next();

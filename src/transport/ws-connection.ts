@@ -43,6 +43,8 @@ const NOTHING = Buffer.alloc(0);
 const SLOW_CLOSE_MS = 1000;
 /** RFC 6455 section 5.5: a control frame holds at most 125 bytes, two of them the code. */
 const CLOSE_REASON_BYTES_MAX = 123;
+/** Of `waitingBytes`: up to here every ping is answered for itself. */
+const PONGS_QUEUED_BYTES_MAX = 65_536;
 /** Pings in a row that may stay without a single byte in return. */
 const UNANSWERED_PINGS_MAX = 2;
 
@@ -67,6 +69,10 @@ export class WsConnection implements Connection, DirectWriter {
   /** Of a direct write under way: the socket knows nothing of it. */
   #directBytes = 0;
   #backlog: Backlog | undefined;
+  /** The answer to the newest ping, while too much waits to send it. */
+  #pongDue: Buffer | undefined;
+  /** Those who wait for what a peer that ended its half has not taken. */
+  #whenGone: (() => void)[] | undefined;
   /** Bytes the peer had sent at the last beat, and the beats since it sent any. */
   #heardBytes = 0;
   #silentBeats = 0;
@@ -99,14 +105,14 @@ export class WsConnection implements Connection, DirectWriter {
     return (this.#isStreamed ? this.#socket.writableLength : 0) + this.#directBytes;
   }
 
-  get heldBytes(): number {
-    return this.#heldBytes;
+  get waitingBytes(): number {
+    const bytes = this.#unheldBytes;
+    return this.#backlog && bytes > 0 ? bytes + this.#backlog.overhead(bytes) : bytes;
   }
 
   backlog(): readonly Buffer[] {
-    const { queuedBytes } = this;
-    if (this.#backlog && queuedBytes > 0) return this.#backlog.buffers(queuedBytes);
-    return [];
+    const bytes = this.#unheldBytes;
+    return this.#backlog && bytes > 0 ? this.#backlog.buffers(bytes) : [];
   }
 
   /** Node tells of a write only when all of it was taken; what the kernel left of it is told by the handle alone. */
@@ -120,7 +126,19 @@ export class WsConnection implements Connection, DirectWriter {
     // bytes is called back when all before it was taken, or with an error when the socket is gone.
     this.#isStreamed = true;
     if (this.#socket.writable) this.#socket.write(NOTHING, () => then());
-    else this.#parts.clock.afterTurn(then);
+    else if (this.#socket.destroyed) this.#parts.clock.afterTurn(then);
+    else {
+      // The peer ended its half: what waits may never be taken, and who asked would ask again in every turn.
+      this.#whenGone ??= [];
+      this.#whenGone.push(then);
+    }
+  }
+
+  /** The socket is gone, however it went. */
+  gone(): void {
+    this.closing();
+    for (const then of this.#whenGone ?? []) then();
+    this.#whenGone = undefined;
   }
 
   send(text: string | Buffer): void {
@@ -131,20 +149,15 @@ export class WsConnection implements Connection, DirectWriter {
 
   write(frames: Buffer): void {
     if (!this.#isOpen) return;
-    // Judged before the write: one large frame (a `joined` with all that was missed) may be more than the
-    // limit by itself, and a client that comes back for it would be closed for it again, without an end. By the
-    // same right what this turn held back does not count: its peer had no chance to take it.
-    const { limitOutboxMaxBytes } = this.#parts.settings;
-    if (limitOutboxMaxBytes > 0 && this.#waitingBytes > limitOutboxMaxBytes) this.#tooSlow();
+    if (this.#isTooFull(this.waitingBytes)) this.#tooSlow();
     else this.#hand(frames);
   }
 
   offer(frames: Buffer, queuedMax: number, heldMax: number): boolean {
     if (!this.#isOpen) return true;
-    const waiting = this.#waitingBytes;
+    const waiting = this.waitingBytes;
     if (waiting > queuedMax || this.#heldBytes + frames.length > heldMax) return false;
-    const { limitOutboxMaxBytes } = this.#parts.settings;
-    if (limitOutboxMaxBytes > 0 && waiting > limitOutboxMaxBytes) this.#tooSlow();
+    if (this.#isTooFull(waiting)) this.#tooSlow();
     else this.#hand(frames);
     return true;
   }
@@ -157,13 +170,23 @@ export class WsConnection implements Connection, DirectWriter {
   }
 
   uncork(): void {
-    const held = this.#held;
+    const held = this.#held ?? [];
+    const heldBytes = this.#heldBytes;
     this.#isCorked = false;
     this.#held = undefined;
     this.#heldBytes = 0;
     this.#socket.uncork();
     const { queuedBytes } = this;
-    if (held && queuedBytes > 0) for (const frames of held) this.#keep(frames, queuedBytes);
+    if (queuedBytes === 0) {
+      this.#backlog = undefined;
+      return;
+    }
+    // As if they were written one by one: what was in front of each is what it is kept behind.
+    let queued = queuedBytes - heldBytes;
+    for (const frames of held) {
+      queued += frames.length;
+      this.#keep(frames, queued);
+    }
   }
 
   close(code: number, reason: string): void {
@@ -180,12 +203,24 @@ export class WsConnection implements Connection, DirectWriter {
     const heard = this.#socket.bytesRead;
     this.#silentBeats = heard === this.#heardBytes ? this.#silentBeats + 1 : 0;
     this.#heardBytes = heard;
+    // Where every write was taken at once since it drained, nobody else has noticed that it did.
+    if (this.queuedBytes === 0) this.#backlog = undefined;
     if (this.#silentBeats >= UNANSWERED_PINGS_MAX) this.terminate();
     else if (this.#isOpen) this.#hand(PING_FRAME);
   }
 
+  /**
+   * Answers a ping; where much waits, only the newest, once nothing does (RFC 6455 section 5.5.3): who pings and does
+   * not read makes no queue of pongs.
+   */
   pong(payload: Buffer): void {
-    this.write(pongFrame(payload));
+    if (this.waitingBytes <= PONGS_QUEUED_BYTES_MAX) {
+      this.write(pongFrame(payload));
+      return;
+    }
+    const isFirst = this.#pongDue === undefined;
+    this.#pongDue = pongFrame(payload);
+    if (isFirst) this.onDrained(() => this.#pongNow());
   }
 
   /** Ends the socket without a handshake: the peer is gone or does not read. */
@@ -194,9 +229,26 @@ export class WsConnection implements Connection, DirectWriter {
     this.#ws.terminate();
   }
 
+  #pongNow(): void {
+    const pong = this.#pongDue;
+    this.#pongDue = undefined;
+    if (pong) this.write(pong);
+  }
+
   /** What waited before this turn. */
-  get #waitingBytes(): number {
+  get #unheldBytes(): number {
     return this.queuedBytes - this.#heldBytes;
+  }
+
+  /**
+   * One large reply (a `joined` with all that was missed, a page of history) may be more than the limit by itself, and
+   * a client that comes back for it would be closed for it again, without an end. So a write is judged before it is
+   * made, what this turn held back does not count, as its peer had no chance to take it, nor does the largest
+   * frame that waits: a pong behind it is no reason to close.
+   */
+  #isTooFull(waiting: number): boolean {
+    const { limitOutboxMaxBytes } = this.#parts.settings;
+    return limitOutboxMaxBytes > 0 && waiting > limitOutboxMaxBytes + (this.#backlog?.largest ?? 0);
   }
 
   #hand(frames: Buffer): void {
@@ -218,6 +270,7 @@ export class WsConnection implements Connection, DirectWriter {
     }
     const { queuedBytes } = this;
     if (queuedBytes > 0) this.#keep(frames, queuedBytes);
+    else this.#backlog = undefined;
   }
 
   #stream(frames: Buffer): void {

@@ -164,13 +164,20 @@ export class WsListener {
       return;
     }
     const connection = new WsConnection(random.id(), ws, socket, this.#connectionParts);
-    // Where the peer ends its half, `ws` ends ours without a close.
-    socket.on('end', () => connection.closing());
+    socket.on('end', () => this.#ended(connection, socket));
     this.#connections.add(connection);
     this.#addresses.opened(address);
     this.#heartbeat.add(connection);
     logger.debug({ connection: connection.id, address }, 'connection opened');
     ws.hear(new Opened(connection, address, this.#parts.opened(connection), this));
+  }
+
+  /** Where the peer ends its half, `ws` ends ours without a close, and waits for as long as the peer reads nothing. */
+  #ended(connection: WsConnection, socket: Socket): void {
+    connection.closing();
+    const { clock, settings } = this.#parts;
+    const timer = clock.after(settings.closeTimeoutMs, () => connection.terminate());
+    socket.once('close', () => timer.cancel());
   }
 
   get logger(): Logger {
@@ -234,10 +241,11 @@ class Opened implements SocketEvents {
   }
 
   closed(code: number): void {
-    this.#connection.closing();
     this.#listener.forget(this.#connection, this.#address);
     this.#listener.logger.debug({ connection: this.#connection.id, code }, 'connection closed');
     this.#sink.closed();
+    // Last: who waited for it looks whether the session is closed.
+    this.#connection.gone();
   }
 }
 

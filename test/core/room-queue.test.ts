@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { RoomQueue } from '../../src/core/room-queue.ts';
+import { type FrameKind, RoomQueue } from '../../src/core/room-queue.ts';
 import { type Gate, gate, settle } from '../support/gate.ts';
 
 /** Runs frames through a queue; each settles when the test opens its gate. */
@@ -11,7 +11,7 @@ function recorded() {
   return {
     queue,
     log,
-    run(room: string, kind: 'publish' | 'other', name: string) {
+    run(room: string, kind: FrameKind, name: string) {
       const own = gate();
       gates.set(name, own);
       queue.run(room, kind, () => {
@@ -66,7 +66,7 @@ describe('the queue of a room', () => {
   it('does not let publishes wait for each other, but a leave for all of them', async () => {
     const { run, finish, log } = recorded();
     for (const name of ['p1', 'p2', 'p3']) run('r', 'publish', name);
-    run('r', 'other', 'leave');
+    run('r', 'leave', 'leave');
     expect(log).toEqual(['p1', 'p2', 'p3']);
     await finish('p3');
     await finish('p1');
@@ -84,6 +84,18 @@ describe('the queue of a room', () => {
     await finish('p1');
     await finish('leave');
     expect(log).toEqual(['p1', 'leave', 'p2']);
+  });
+
+  it('knows a leave that waits, unless what came after it may be a join', () => {
+    const { run, queue } = recorded();
+    expect(queue.endsWithLeave('r')).toBe(false);
+    run('r', 'publish', 'p1');
+    run('r', 'leave', 'leave');
+    run('r', 'publish', 'p2');
+    expect(queue.endsWithLeave('r')).toBe(true);
+    expect(queue.endsWithLeave('other')).toBe(false);
+    run('r', 'other', 'join');
+    expect(queue.endsWithLeave('r')).toBe(false);
   });
 
   it('does not let rooms wait for each other', async () => {
@@ -119,7 +131,7 @@ describe('the queue of a room', () => {
   it('agrees with a model: nothing starts before what it must wait for, nothing waits for more', async () => {
     const frame = fc.record({
       room: fc.constantFrom('a', 'b'),
-      kind: fc.constantFrom<'publish' | 'other'>('publish', 'other'),
+      kind: fc.constantFrom<FrameKind>('publish', 'leave', 'other'),
       atOnce: fc.boolean(),
     });
     const step = fc.oneof(frame, fc.nat(20));
@@ -148,7 +160,8 @@ describe('the queue of a room', () => {
           frames.forEach((own, place) => {
             const before = frames.slice(0, place).filter((other) => other.room === own.room);
             const blocked = before.some(
-              (other) => !other.done && (!other.started || other.kind === 'other' || own.kind === 'other'),
+              (other) =>
+                !other.done && (!other.started || other.kind !== 'publish' || own.kind !== 'publish'),
             );
             expect(own.started).toBe(!blocked);
           });

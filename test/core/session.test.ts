@@ -7,7 +7,6 @@ const LIMITS = {
   limitPublishBurst: 2,
   limitJoinsPerSecond: 5,
   limitJoinsBurst: 1,
-  limitBadFramesPerMinute: 1,
 };
 
 describe('a session', () => {
@@ -17,13 +16,12 @@ describe('a session', () => {
     expect([session.id, session.user, session.named]).toEqual([connection.id, 'ann', true]);
   });
 
-  it('has budgets of its own for publishes, joins and bad frames', () => {
+  it('has budgets of its own for publishes and joins', () => {
     const session = new Session(createFakeConnection(), 'ann', true, LIMITS, 0);
     expect([session.publishes.take(0), session.publishes.take(0), session.publishes.take(0)]).toEqual([
       0, 0, 100,
     ]);
     expect([session.joins.take(0), session.joins.take(0)]).toEqual([0, 200]);
-    expect([session.badFrames.exceeds(0), session.badFrames.exceeds(0)]).toEqual([false, true]);
   });
 
   it('fills its budgets from the moment it began, not from the start of time', () => {

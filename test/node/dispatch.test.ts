@@ -339,6 +339,15 @@ describe('bad frames', () => {
     expect(store.calls.some((call) => call === 'subscribe r')).toBe(false);
   });
 
+  it('include hellos that are not right, said before any session', () => {
+    const { connect } = begin();
+    const client = connect();
+    for (let n = 0; n < 20; n += 1) client.say({ type: 'hello', user: '{' });
+    expect(client.connection.closedWith).toBeUndefined();
+    client.say({ type: 'hello', user: '{' });
+    expect(client.connection.closedWith?.code).toBe(4508);
+  });
+
   it('may be as many as they like where the limit is 0', async () => {
     const { hello } = begin({ limitBadFramesPerMinute: 0 });
     const client = await hello('ann');
@@ -451,6 +460,21 @@ describe('rates', () => {
       code: 4008,
       reconnect: 'after',
     });
+  });
+
+  it('include those of frames under way', async () => {
+    const { hello, store, advance } = begin({ limitInFlight: 1, limitRateSeconds: 3 });
+    const client = await hello('ann');
+    const held = gate();
+    store.before('subscribe', () => held.opened);
+    client.say({ type: 'join', id: 'j', room: 'r' });
+    for (let second = 1; second <= 3; second += 1) {
+      expect(client.connection.closedWith).toBeUndefined();
+      for (let n = 0; n < 3; n += 1) client.say({ type: 'leave', id: n, room: 'r' });
+      if (second < 3) await advance(1000);
+    }
+    expect(client.connection.closedWith?.code).toBe(4008);
+    held.open();
   });
 
   it('forgive where there was one second without a refusal', async () => {

@@ -49,6 +49,14 @@ describe('a drain', () => {
     expect(sessions.every(({ connection }) => connection.closedWith?.code === 1012)).toBe(true);
   });
 
+  it('tells thousands a piece per turn, for all of them are served meanwhile', async () => {
+    const { clock, sessions } = begin(1000);
+    const told = () => sessions.filter(({ connection }) => connection.frames.length > 0).length;
+    expect(told()).toBe(256);
+    await clock.advanceAsync(0);
+    expect(told()).toBe(1000);
+  });
+
   it('spreads them evenly and in random order, none at 0 and the last at the end', () => {
     const { sessions } = begin(100);
     const slots = sessions.map(({ connection }) => Number(connection.frames[0]?.['afterMs']));

@@ -42,6 +42,35 @@ describe('while Redis is away', () => {
     expect(await ann.request({ type: 'ping' })).toMatchObject({ type: 'pong' });
   });
 
+  it('nothing waits behind a publish that is still tried, but for a leave', async () => {
+    // Answered after seconds, and only in the room of that publish: elsewhere it was refused at once.
+    const { hello, store, settle } = begin();
+    const [ann, bob] = [await hello('ann'), await hello('bob')];
+    for (const client of [ann, bob]) await client.join('r');
+    const held = gate();
+    store.before('publish', () => held.opened);
+    ann.say({ type: 'publish', id: 'p', room: 'r', data: 1 });
+    store.goDown();
+    ann.say(
+      { type: 'state', id: 's', room: 'r', state: {} },
+      { type: 'history', id: 'h', room: 'r' },
+      { type: 'presence', id: 'w', room: 'r' },
+      { type: 'join', id: 'j', room: 'r' },
+      { type: 'signal', id: 'g', room: 'r', data: 'here' },
+      { type: 'leave', id: 'l', room: 'r' },
+    );
+    await settle();
+    for (const id of ['s', 'h', 'w', 'j'])
+      expect(ann.connection.reply(id)).toMatchObject({ type: 'error', code: 'unavailable' });
+    expect(ann.connection.reply('g')).toMatchObject({ type: 'ok' });
+    expect(bob.connection.of('signal')).toMatchObject([{ data: 'here' }]);
+    expect(ann.connection.reply('l')).toBeUndefined();
+    held.open();
+    await settle();
+    expect(ann.connection.reply('p')).toBeDefined();
+    expect(ann.connection.reply('l')).toMatchObject({ type: 'ok' });
+  });
+
   it('the node is not ready, and is again afterwards', async () => {
     const { node, store } = begin();
     expect(node.ready).toBe(true);

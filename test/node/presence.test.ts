@@ -133,6 +133,23 @@ describe('who joins and leaves', () => {
     expect(told(watcher)).toEqual([{ count: 1, left: ['bob closed'] }]);
   });
 
+  it('by a leave that waited for a publish is gone at once, although the connection closed meanwhile', async () => {
+    const { hello, advance, store } = begin();
+    const [watcher, ann, bob] = [await hello('watcher'), await hello('ann'), await hello('bob')];
+    for (const client of [watcher, ann, bob]) await client.join('r');
+    await advance(200);
+    told(watcher);
+    const held = gate();
+    store.before('publish', () => held.opened);
+    ann.say({ type: 'publish', room: 'r', data: 'bye' }, { type: 'leave', room: 'r' });
+    bob.say({ type: 'leave', room: 'r' }, { type: 'join', room: 'r' });
+    ann.drop();
+    bob.drop();
+    await advance(200);
+    expect(told(watcher).flatMap(({ left = [] }) => left)).toContain('ann left');
+    held.open();
+  });
+
   it('by a reload is not seen at all, and keeps the state', async () => {
     const { hello, advance } = begin();
     const [watcher, ann] = [await hello('watcher'), await hello('ann')];

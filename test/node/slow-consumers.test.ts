@@ -4,12 +4,13 @@ import { loadConfig } from '../../src/config.ts';
 import type { Entry } from '../../src/core/entry.ts';
 import { textFrame } from '../../src/core/frame.ts';
 import { Hub } from '../../src/core/hub.ts';
+import type { Session } from '../../src/core/session.ts';
 import { FanOut } from '../../src/node/fan-out.ts';
-import { largestOver, OutboxTotal } from '../../src/node/outbox-total.ts';
+import { OutboxTotal } from '../../src/node/outbox-total.ts';
 import { PresenceRelay } from '../../src/node/presence-relay.ts';
 import { Relay } from '../../src/node/relay.ts';
 import { SlowConsumers } from '../../src/node/slow-consumers.ts';
-import { Turn } from '../../src/node/turn.ts';
+import { Turn, type Work } from '../../src/node/turn.ts';
 import { messageFrame, signalFrame } from '../../src/protocol/encode.ts';
 import type { Position } from '../../src/protocol/position.ts';
 import { createFakeStore } from '../support/fake-broker.ts';
@@ -689,6 +690,39 @@ describe('what slow consumers cost the others', () => {
   });
 });
 
+describe('who is here, told anew', () => {
+  it('is a step like a chunk: of many rooms no more than the connection takes at a time, and all in the end', async () => {
+    // All at once they were megabytes in one turn, and the next reply closed a client that had just recovered.
+    const own = createNodeFixture({
+      settings: { limitOutboxBytes: 2_000, limitOutboxStallMs: 0, presenceWindowMs: 10 },
+    });
+    fixture = own;
+    const slow = await own.hello('slow');
+    const others = await Promise.all(Array.from({ length: 10 }, (_, n) => own.hello(`other-${n}`)));
+    const rooms = Array.from({ length: 8 }, (_, n) => `room-${n}`);
+    for (const room of rooms) {
+      await slow.join(room);
+      for (const other of others) await other.join(room, { state: { is: 's'.repeat(150) } });
+    }
+    await own.advance(100);
+    slow.connection.stuck = true;
+    slow.connection.queuedBytes = 3_000;
+    for (const room of rooms) await others[0]?.request({ type: 'state', room, state: { is: 'new' } });
+    await own.advance(100);
+    slow.connection.take();
+    let most = 0;
+    for (let round = 0; round < 30; round += 1) {
+      slow.connection.drain();
+      slow.connection.stuck = true;
+      await own.advance(20);
+      most = Math.max(most, slow.connection.queuedBytes);
+    }
+    const told = slow.connection.of('presence').filter((frame) => 'members' in frame);
+    expect(new Set(told.map((frame) => frame['room']))).toEqual(new Set(rooms));
+    expect(most).toBeLessThan(2_000 + 4_000);
+  });
+});
+
 describe('all that waits on a node', () => {
   const held = (bytes: number, ...buffers: Buffer[]) => {
     const session = createSession('user');
@@ -697,14 +731,55 @@ describe('all that waits on a node', () => {
     session.connection.queuedBytes += bytes;
     return session;
   };
+  const closed = (bytesMax: number, sessions: readonly Session[]): unknown[] => {
+    const clock = createFakeClock();
+    const over: unknown[] = [];
+    const total = new OutboxTotal(bytesMax, new Turn(clock), () => sessions);
+    total.closeWith((session) => over.push(session));
+    total.check();
+    clock.flushTurn();
+    return over;
+  };
   const shared = textFrame(JSON.stringify({ type: 'status', redis: 'up', pad: 'x'.repeat(1000) }));
 
   it('is counted as what is in memory: a message that waits for many is one', () => {
     const all = Array.from({ length: 10 }, () => held(0, shared, shared));
-    expect(largestOver(2000, all)).toEqual([]);
+    expect(closed(2000, all)).toEqual([]);
     const own = held(3000, shared);
-    expect(largestOver(2000, [...all, own])).toEqual([own]);
-    expect(largestOver(0, [...all, own])).toEqual([]);
+    expect(closed(2000, [...all, own])).toEqual([own]);
+    expect(closed(0, [...all, own])).toEqual([]);
+  });
+
+  it('is counted in pieces where it is many buffers, with others at work in between, and to the end', () => {
+    const many = Array.from({ length: 40 }, () => held(0, ...Array.from({ length: 1000 }, () => shared)));
+    const clock = createFakeClock();
+    const turn = new Turn(clock);
+    const total = new OutboxTotal(2000, turn, () => [...many, held(2_000_000)]);
+    const over: unknown[] = [];
+    total.closeWith((session) => over.push(session));
+    let others = 0;
+    const other: Work = {
+      listed: false,
+      step() {
+        others += 1;
+        return over.length === 0 && others < 1000;
+      },
+    };
+    total.check();
+    turn.add(other);
+    clock.flushTurn();
+    expect(over).toHaveLength(1);
+    expect(others).toBeGreaterThanOrEqual(8);
+  });
+
+  it('says nothing of what the turn holds back: its peer had no chance to take it', () => {
+    const corked = held(0);
+    corked.connection.cork();
+    corked.connection.write(shared);
+    corked.connection.write(shared);
+    expect(closed(1000, [corked])).toEqual([]);
+    corked.connection.uncork();
+    expect(closed(1000, [corked])).toEqual([corked]);
   });
 
   it('is looked at as soon as a good part of the cap came to wait, not only once a second', async () => {

@@ -40,6 +40,7 @@ export class FakeConnection implements Connection {
   progress = 0;
   /** While set, what is sent stays in the queue, as with a peer that does not read. */
   stuck = false;
+  /** What is corked. */
   heldBytes = 0;
   #corkedWrites: number | undefined;
   #backlog: Buffer[] = [];
@@ -62,10 +63,13 @@ export class FakeConnection implements Connection {
   offer(frames: Buffer, queuedMax: number, heldMax: number): boolean {
     // As a socket: who is gone takes everything and keeps nothing.
     if (this.closedWith) return true;
-    if (this.queuedBytes - this.heldBytes > queuedMax || this.heldBytes + frames.length > heldMax)
-      return false;
+    if (this.waitingBytes > queuedMax || this.heldBytes + frames.length > heldMax) return false;
     this.write(frames);
     return true;
+  }
+
+  get waitingBytes(): number {
+    return this.queuedBytes - this.heldBytes;
   }
 
   backlog(): readonly Buffer[] {
@@ -214,7 +218,6 @@ const NO_LIMITS: SessionLimits = {
   limitPublishBurst: 0,
   limitJoinsPerSecond: 0,
   limitJoinsBurst: 0,
-  limitBadFramesPerMinute: 0,
 };
 
 export interface FakeSession extends Session {

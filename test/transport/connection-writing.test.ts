@@ -231,14 +231,10 @@ test('all replies of one turn, and the message of that turn, are one write', asy
   }
   for (let n = 0; n < 100; n += 1) connection.send(`ok ${n}`);
   connection.write(textFrame('the message'));
-  expect([handed, connection.queuedBytes > 0, connection.heldBytes]).toEqual([
-    0,
-    true,
-    connection.queuedBytes,
-  ]);
+  expect([handed, connection.queuedBytes > 0, connection.waitingBytes]).toEqual([0, true, 0]);
   await turn();
   // Still in the turn of the event loop in which they were said.
-  expect([handed, connection.queuedBytes, connection.heldBytes]).toEqual([1, 0, 0]);
+  expect([handed, connection.queuedBytes, connection.waitingBytes]).toEqual([1, 0, 0]);
   expect(socket.bytesWritten).toBeGreaterThan(before);
   await peer.until(({ received }) => received.length === 101, 'all of them');
   expect(textsOf(peer)).toEqual([...Array.from({ length: 100 }, (_, n) => `ok ${n}`), 'the message']);

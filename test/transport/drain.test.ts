@@ -117,8 +117,8 @@ test('whoever has not said hello when the others are told is told at the end', a
   const silent = await RawPeer.open(local.port);
   await local.server.drain();
   await silent.gone;
-  expect(silent.texts).toMatchObject([{ type: 'closing', code: 1001, reconnect: 'after' }]);
-  expect(silent.closeCode).toBe(1001);
+  expect(silent.texts).toMatchObject([{ type: 'closing', code: 1012, reconnect: 'after' }]);
+  expect(silent.closeCode).toBe(1012);
 });
 
 test('who comes within the notice is taken, and told with the others', async () => {
