@@ -51,7 +51,7 @@ export const latency: Scenario = {
   summary: 'from node to node at 10 %, 50 % and 80 % of saturation',
   method:
     `Two nodes, ${ROOMS} rooms × ${MEMBERS} members: publishers on one node, readers on the other. Saturation is the most ` +
-    'that arrived per second while the rate was doubled; then 10 %, 50 % and 80 % of it.',
+    'that arrived per second while the rate was doubled (at least that, where the generator was full first); then 10 %, 50 % and 80 % of it.',
   columns: [
     { key: 'load', title: 'load', digits: 0 },
     { key: 'saturation', title: 'saturation, publishes/s', digits: 0 },

@@ -54,10 +54,14 @@ export interface RoomRequestParts extends JoinParts {
   readonly settings: JoinSettings & HistorySettings & PayloadSettings;
 }
 
+/** Pages of history that are read for one connection at a time, whatever the rooms. */
+const PAGES_MAX = 4;
+
 export class RoomRequests {
   readonly #parts: RoomRequestParts;
-  /** Large ones, by connection. */
-  readonly #answers = new KeyedMutex();
+  /** Pages of history under way. */
+  readonly #pages = new KeyedMutex();
+  #pagesAsked = 0;
 
   constructor(parts: RoomRequestParts) {
     this.#parts = parts;
@@ -162,7 +166,7 @@ export class RoomRequests {
     // Its own `state` may be acknowledged before the change is heard: who asks next sees it all the same.
     const atLeast = writer.ledger.get(room, session.user)?.version ?? 0;
     const known = await status.whileUp(presence.view(room, atLeast));
-    await this.#large(session, () => this.#tellPresence(session, id, room, known));
+    await this.#whenTaken(session, () => this.#tellPresence(session, id, room, known));
   }
 
   #tellPresence(session: Session, id: RequestId, room: string, known: PresenceSnapshot): void {
@@ -180,19 +184,24 @@ export class RoomRequests {
     if (isInboxRoom(frame.room)) this.#ownInbox(session, 'history', frame.room);
     else this.#joined(session, 'history', frame.room);
     const { broker, settings } = this.#parts;
-    await this.#large(session, async () => session.connection.send(await history(broker, frame, settings)));
+    this.#pagesAsked += 1;
+    await this.#pages.run(`${session.id} ${this.#pagesAsked % PAGES_MAX}`, async () => {
+      // Looked at before it is read, because it may be megabytes, and before it is sent, because others came before it.
+      await this.#whenTaken(session, () => undefined);
+      if (session.closed) return;
+      const page = await history(broker, frame, settings);
+      await this.#whenTaken(session, () => session.connection.send(page));
+    });
   }
 
   /**
-   * Answers with what may be megabytes: one at a time per connection, whatever the rooms, and not before it has taken
-   * most of what it was sent. Asking costs a few bytes, and a burst of it was gigabytes of answers.
+   * Says what may be megabytes once the connection has taken most of what it was sent: asking costs a few bytes, and a
+   * burst of it was gigabytes of answers. In the turn of the last look, so that of many who wait each sees the others'.
    */
-  #large(session: Session, answer: () => Promise<void> | void): Promise<void> {
+  async #whenTaken(session: Session, say: () => void): Promise<void> {
     const { slow } = this.#parts;
-    return this.#answers.run(session.id, async () => {
-      for (let full = slow.whenTaken(session); full; full = slow.whenTaken(session)) await full;
-      if (!session.closed) await answer();
-    });
+    for (let full = slow.whenTaken(session); full; full = slow.whenTaken(session)) await full;
+    if (!session.closed) say();
   }
 
   #send(session: Session, { id, to, data, key }: SendFrame): Promise<void> {

@@ -1,5 +1,6 @@
 /** Replies that are large beside what asks for them: they wait until the connection took what it was sent before. */
 import { afterEach, expect, it } from 'vitest';
+import { gate } from '../support/gate.ts';
 import { type Client, createNodeFixture, type NodeFixture } from '../support/node-fixture.ts';
 
 const LIMIT_BYTES = 4_000;
@@ -45,6 +46,18 @@ it('so are lists of members', async () => {
   const { most, replies } = await asked('presence');
   expect(replies).toBe(30);
   expect(most).toBeLessThan(LIMIT_BYTES + 3_500);
+});
+
+it('a list of members does not wait behind a page of another room while the connection takes what it is sent', async () => {
+  const { ann, settle, store } = await member();
+  const held = gate();
+  store.before('history', () => held.opened);
+  ann.say({ type: 'history', id: 'h', room: 'a' }, { type: 'presence', id: 'p', room: 'b' });
+  await settle();
+  expect([ann.connection.reply('h'), ann.connection.reply('p')?.type]).toEqual([undefined, 'ok']);
+  held.open();
+  await settle();
+  expect(ann.connection.reply('h')).toMatchObject({ type: 'ok' });
 });
 
 it('who asks and takes nothing is closed as if it were paused, and who takes a little is not', async () => {
