@@ -31,6 +31,16 @@ test('what JSON cannot hold is refused at the call, and the client goes on', asy
   expect(await first.next('join')).not.toHaveProperty('state');
 });
 
+test('a signal of nothing is null, as a publish of nothing is: without data the frame is a bad one', async () => {
+  const { client, first } = await scripted();
+  const room = client.join('lobby');
+  await first.welcome();
+  await first.joined();
+  await room.joined;
+  room.signal(undefined).catch(() => undefined);
+  expect(await first.next('signal')).toMatchObject({ data: null });
+});
+
 test('a state is what it was at the call, whatever the application does with its object afterwards', async () => {
   const { server, client, first } = await scripted();
   const mood: Record<string, unknown> = { mood: 'fine' };

@@ -203,6 +203,30 @@ test.each(['close', 'drop'] as const)(
   },
 );
 
+test('a provider that fails after close() is told to nobody and asked no more: no timer is left', async () => {
+  let fail: (error: Error) => void = () => undefined;
+  let calls = 0;
+  const { client: made, socket } = await live({
+    token: () => {
+      calls += 1;
+      if (calls === 1) return Promise.resolve('t');
+      return new Promise((_, reject) => {
+        fail = reject;
+      });
+    },
+  });
+  const errors: unknown[] = [];
+  made.on('error', (error) => errors.push(error));
+  socket.receive({ type: 'expiring', inMs: 30_000 });
+  await settled();
+  made.close();
+  fail(new Error('no session'));
+  await settled();
+  await around.clock.advanceAsync(60_000);
+  expect([calls, errors]).toEqual([2, []]);
+  expect(around.clock.pendingTimers()).toBe(0);
+});
+
 test('a publish that was only ever refused was certainly not stored, and says so in the end', async () => {
   const { room, socket } = await live({ publishTimeoutMs: 20_000 });
   const ended = code(room.publish(1));
