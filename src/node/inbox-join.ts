@@ -21,6 +21,7 @@ import { type Position, samePosition } from '../protocol/position.ts';
 import type { CatchUp, Missed } from './catch-up.ts';
 import type { FanOut } from './fan-out.ts';
 import type { RoomInterest } from './interest.ts';
+import type { LargeReplies } from './large-replies.ts';
 import type { LinkStatus } from './link-status.ts';
 import { sendError } from './replies.ts';
 import type { SlowConsumers } from './slow-consumers.ts';
@@ -31,7 +32,8 @@ export interface InboxJoinParts {
   readonly fanOut: FanOut;
   readonly interest: RoomInterest;
   readonly catchUp: CatchUp;
-  readonly slow: Pick<SlowConsumers, 'beginsBehind' | 'whenTaken'>;
+  readonly slow: Pick<SlowConsumers, 'beginsBehind'>;
+  readonly replies: Pick<LargeReplies, 'whenTaken'>;
   readonly status: Pick<LinkStatus, 'roomsChanged'>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -87,12 +89,12 @@ export class InboxJoins {
   }
 
   async #join(session: Session, wanted: Wanted): Promise<void> {
-    const { broker, interest, catchUp, slow } = this.#parts;
+    const { broker, interest, catchUp, replies } = this.#parts;
     const room = inboxOf(session.user);
     await interest.acquire(room);
     try {
       const since = wanted === true ? await broker.readMark(room) : wanted;
-      const drained = () => slow.whenTaken(session);
+      const drained = () => replies.whenTaken(session);
       await catchUp.missed(room, { since }, drained, (missed) => {
         if (session.closed) throw new BrokerError('unavailable', 'the connection closed while it joined');
         this.#attach(session, room, wanted, missed);

@@ -16,11 +16,11 @@ import type { JoinFrame } from '../protocol/messages.ts';
 import type { CatchUp, Missed, Wanted } from './catch-up.ts';
 import type { FanOut } from './fan-out.ts';
 import type { RoomInterest } from './interest.ts';
+import type { LargeReplies } from './large-replies.ts';
 import type { LinkStatus } from './link-status.ts';
 import type { PresenceRelay } from './presence-relay.ts';
 import type { PresenceWriter } from './presence-writer.ts';
 import { Refusal } from './refusal.ts';
-import type { SlowConsumers } from './slow-consumers.ts';
 
 export interface JoinSettings {
   readonly limitRoomsPerConnection: number;
@@ -36,7 +36,7 @@ export interface JoinParts {
   readonly presence: PresenceRelay;
   readonly writer: PresenceWriter;
   readonly status: LinkStatus;
-  readonly slow: Pick<SlowConsumers, 'whenTaken'>;
+  readonly replies: LargeReplies;
   readonly logger: Logger;
   readonly settings: JoinSettings;
 }
@@ -96,7 +96,7 @@ export async function join(parts: JoinParts, session: Session, frame: JoinFrame)
     // Set through another node before this one had the user: a later rebuild must not write an empty state in its place.
     const known = view.members?.find(({ user }) => user === session.user);
     if (known) parts.writer.ledger.heardState(room, known.user, known.state);
-    const drained = () => parts.slow.whenTaken(session);
+    const drained = () => parts.replies.whenTaken(session);
     await status.whileUp(
       parts.catchUp.missed(room, wantedBy(frame), drained, (missed) => {
         if (session.closed) throw new Refusal('unavailable', 'the connection closed while it joined');

@@ -29,6 +29,7 @@ import { Recount } from './recount.ts';
 import { Relay, type RelaySettings } from './relay.ts';
 import { RoomRequests } from './room-requests.ts';
 import { deliverSignal } from './signal.ts';
+import { LargeReplies } from './large-replies.ts';
 import { SlowConsumers, type SlowConsumerSettings } from './slow-consumers.ts';
 import { Turn } from './turn.ts';
 
@@ -80,6 +81,7 @@ export class Node {
   readonly #status: LinkStatus;
   readonly #isolation: Isolation;
   readonly #rates: RateGate;
+  readonly #replies: LargeReplies;
   readonly #slow: SlowConsumers;
   readonly #inboxes: InboxJoins;
   readonly #dispatch: DispatchParts;
@@ -98,6 +100,7 @@ export class Node {
     });
     this.#status = new LinkStatus(this.hub, this.#fanOut, this.turn, (room) => this.#relay.isLive(room));
     this.#isolation = new Isolation(this.hub, clock, random, logger, settings);
+    this.#replies = new LargeReplies(clock, settings);
     this.#slow = new SlowConsumers({
       broker,
       clock,
@@ -107,6 +110,7 @@ export class Node {
       presence: this.#presence,
       fanOut: this.#fanOut,
       outbox: this.outbox,
+      replies: this.#replies,
       turn: this.turn,
     });
     this.#writer = new PresenceWriter(presence, clock, logger, settings);
@@ -131,6 +135,7 @@ export class Node {
       hub: this.hub,
       fanOut: this.#fanOut,
       slow: this.#slow,
+      replies: this.#replies,
       status: this.#status,
     });
     this.#dispatch = this.#compose(interest, catchUp);
@@ -193,7 +198,7 @@ export class Node {
       presence: this.#presence,
       writer: this.#writer,
       rates: this.#rates,
-      slow: this.#slow,
+      replies: this.#replies,
       status: this.#status,
       relay: this.#relay,
     };

@@ -6,6 +6,7 @@
 import type { ReadResult } from '../core/entry.ts';
 import type { Session, Subscription } from '../core/session.ts';
 import type { Position } from '../protocol/position.ts';
+import { Stall } from './stall.ts';
 
 /** What the store was asked for a paused member; a step of its own once it is there. */
 export interface Answer {
@@ -17,9 +18,7 @@ export interface Answer {
 
 export class Paused {
   readonly session: Session;
-  /** When its peer took something last, and what it had taken by then. */
-  progress: number;
-  sinceMs: number;
+  readonly stall: Stall;
   answer: Answer | undefined;
   #pass: readonly Subscription[] = [];
   #at = 0;
@@ -28,8 +27,7 @@ export class Paused {
 
   constructor(session: Session, nowMs: number) {
     this.session = session;
-    this.progress = session.connection.progress;
-    this.sinceMs = nowMs;
+    this.stall = new Stall(session.connection, nowMs);
   }
 
   /** The room of this pass whose step is next; undefined where the pass is through. */

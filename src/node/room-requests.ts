@@ -166,7 +166,7 @@ export class RoomRequests {
     // Its own `state` may be acknowledged before the change is heard: who asks next sees it all the same.
     const atLeast = writer.ledger.get(room, session.user)?.version ?? 0;
     const known = await status.whileUp(presence.view(room, atLeast));
-    await this.#whenTaken(session, () => this.#tellPresence(session, id, room, known));
+    await this.#parts.replies.say(session, () => this.#tellPresence(session, id, room, known));
   }
 
   #tellPresence(session: Session, id: RequestId, room: string, known: PresenceSnapshot): void {
@@ -183,25 +183,15 @@ export class RoomRequests {
   async #history(session: Session, frame: HistoryFrame): Promise<void> {
     if (isInboxRoom(frame.room)) this.#ownInbox(session, 'history', frame.room);
     else this.#joined(session, 'history', frame.room);
-    const { broker, settings } = this.#parts;
+    const { broker, replies, settings } = this.#parts;
     this.#pagesAsked += 1;
     await this.#pages.run(`${session.id} ${this.#pagesAsked % PAGES_MAX}`, async () => {
       // Looked at before it is read, because it may be megabytes, and before it is sent, because others came before it.
-      await this.#whenTaken(session, () => undefined);
+      await replies.say(session, () => undefined);
       if (session.closed) return;
       const page = await history(broker, frame, settings);
-      await this.#whenTaken(session, () => session.connection.send(page));
+      await replies.say(session, () => session.connection.send(page));
     });
-  }
-
-  /**
-   * Says what may be megabytes once the connection has taken most of what it was sent: asking costs a few bytes, and a
-   * burst of it was gigabytes of answers. In the turn of the last look, so that of many who wait each sees the others'.
-   */
-  async #whenTaken(session: Session, say: () => void): Promise<void> {
-    const { slow } = this.#parts;
-    for (let full = slow.whenTaken(session); full; full = slow.whenTaken(session)) await full;
-    if (!session.closed) say();
   }
 
   #send(session: Session, { id, to, data, key }: SendFrame): Promise<void> {

@@ -21,12 +21,14 @@ import { CLOSE } from '../protocol/codes.ts';
 import { type Position, samePosition } from '../protocol/position.ts';
 import { type Chunk, Chunks } from './chunks.ts';
 import type { FanOut, SlowKeeper } from './fan-out.ts';
+import type { LargeReplies } from './large-replies.ts';
 import type { OutboxTotal } from './outbox-total.ts';
 import { type Answer, isCurrent, Paused } from './paused.ts';
 import type { PresenceRelay } from './presence-relay.ts';
 import type { Relay } from './relay.ts';
 import { closeWith } from './replies.ts';
 import { SlowReads } from './slow-reads.ts';
+import type { Stall } from './stall.ts';
 import type { Turn, Work } from './turn.ts';
 
 export interface SlowConsumerSettings extends StreamLimits, MessagesKept {
@@ -40,6 +42,7 @@ export interface SlowConsumerParts {
   readonly presence: PresenceRelay;
   readonly fanOut: FanOut;
   readonly outbox: OutboxTotal;
+  readonly replies: Pick<LargeReplies, 'waiting'>;
   readonly turn: Turn;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -65,12 +68,6 @@ const OVERLOAD = {
   logged: 'connection closed because the node holds too much',
 } as const;
 
-/** What the peer had taken at the last look that saw it take something, and when that was. */
-interface Taking {
-  progress: number;
-  sinceMs: number;
-}
-
 export class SlowConsumers implements SlowKeeper, Work {
   listed = false;
   readonly #parts: SlowConsumerParts;
@@ -78,8 +75,6 @@ export class SlowConsumers implements SlowKeeper, Work {
   /** What one step may write. Also where nobody is ever paused, an inbox is told in chunks. */
   readonly #chunkBytes: number;
   readonly #sessions = new Map<Session, Paused>();
-  /** Those whose large replies wait until they took what they were sent. */
-  readonly #asking = new Map<Session, Taking>();
   /** Those whose next step can be made now, in turn. */
   readonly #ready: Paused[] = [];
   readonly #reads: SlowReads;
@@ -116,45 +111,25 @@ export class SlowConsumers implements SlowKeeper, Work {
     this.#keep(subscription.session);
   }
 
-  /**
-   * Until the connection has taken what is queued, where that is much: large replies must not pile up. Undefined where
-   * nothing need be waited for. Who takes nothing meanwhile is closed as if it were paused.
-   */
-  whenTaken(session: Session): Promise<void> | undefined {
-    const { connection, closed } = session;
-    const { limitOutboxBytes } = this.#parts.settings;
-    if (closed || limitOutboxBytes === 0 || connection.queuedBytes <= limitOutboxBytes) return undefined;
-    if (!this.#asking.has(session)) {
-      this.#asking.set(session, { progress: connection.progress, sinceMs: this.#parts.clock.now() });
-    }
-    return new Promise((resolve) => {
-      connection.onDrained(() => {
-        this.#asking.delete(session);
-        resolve();
-      });
-    });
-  }
-
   /** Called every second: closes who takes nothing, and the largest where all together hold too much. */
   sweep(): void {
-    this.#closeStalled(this.#sessions);
-    this.#closeStalled(this.#asking);
-    this.#parts.outbox.check();
+    const { replies, outbox } = this.#parts;
+    for (const [session, { stall }] of this.#sessions) this.#closeStalled(session, stall);
+    for (const [session, stall] of replies.waiting) this.#closeStalled(session, stall);
+    outbox.check();
   }
 
-  #closeStalled(waiting: Map<Session, Taking>): void {
+  #closeStalled(session: Session, stall: Stall): void {
     const { clock, settings } = this.#parts;
-    const now = clock.now();
     const { limitOutboxStallMs } = settings;
-    for (const [session, taking] of waiting) {
-      const { queuedBytes, progress } = session.connection;
-      if (session.closed) waiting.delete(session);
-      else if (queuedBytes === 0 || progress !== taking.progress) {
-        taking.progress = progress;
-        taking.sinceMs = now;
-      } else if (limitOutboxStallMs > 0 && now - taking.sinceMs >= limitOutboxStallMs)
-        this.#close(session, TOO_SLOW);
-    }
+    if (session.closed) this.#forget(session);
+    else if (stall.lookedAt(session.connection, clock.now()) >= limitOutboxStallMs && limitOutboxStallMs > 0)
+      this.#close(session, TOO_SLOW);
+  }
+
+  #forget(session: Session): void {
+    this.#sessions.delete(session);
+    this.#parts.replies.waiting.delete(session);
   }
 
   /** Chunks for about a millisecond, one to each that waits. */
@@ -285,8 +260,7 @@ export class SlowConsumers implements SlowKeeper, Work {
   }
 
   #close(session: Session, { code, reason, logged }: typeof TOO_SLOW | typeof OVERLOAD): void {
-    this.#sessions.delete(session);
-    this.#asking.delete(session);
+    this.#forget(session);
     const { clock, logger } = this.#parts;
     logger.debug({ connection: session.id, queuedBytes: session.connection.queuedBytes }, logged);
     closeWith(session.connection, code, reason);

@@ -6,6 +6,7 @@ import { textFrame } from '../../src/core/frame.ts';
 import { Hub } from '../../src/core/hub.ts';
 import type { Session } from '../../src/core/session.ts';
 import { FanOut } from '../../src/node/fan-out.ts';
+import { LargeReplies } from '../../src/node/large-replies.ts';
 import { OutboxTotal } from '../../src/node/outbox-total.ts';
 import { PresenceRelay } from '../../src/node/presence-relay.ts';
 import { Relay } from '../../src/node/relay.ts';
@@ -838,6 +839,7 @@ function rig(settings: FixtureOptions['settings'] = {}) {
     turn,
     clock,
     logger,
+    replies: new LargeReplies(clock, all),
     settings: all,
   });
   const ignore = () => undefined;

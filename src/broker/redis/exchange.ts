@@ -1,8 +1,8 @@
 /**
  * Sends commands on one open connection and gives each exactly one outcome, at
- * the latest when its deadline is over, or when its answer stops arriving. ioredis alone does not promise that: with
- * its resending off, a command in flight on a lost link never settles, and its
- * own timeout lets the command run later. Here the silence of one command ends
+ * the latest when its deadline is over or its answer stops arriving. ioredis
+ * alone does not promise that: with its resending off, a command in flight on a
+ * lost link never settles, and its own timeout lets the command run later. Here the silence of one command ends
  * the whole connection, because nothing behind it can be trusted either.
  * It does not retry and does not know what a command means.
  */
@@ -149,7 +149,7 @@ export class Exchange {
   /**
    * Answers come in order, so what came in since the last look is the oldest command's or was in front of it. Without
    * this an answer larger than the network carries within the deadline ends the link, and so does its repetition
-   * on the next one, for ever.
+   * on the next one, for ever. docs/decisions/0026.
    */
   #isArriving(overdueMs: number): boolean {
     return overdueMs < ARRIVING_DEADLINES_MAX * this.#deadlineMs && this.#bytesRead !== this.#bytesSeen;
