@@ -1,5 +1,8 @@
 /** Replies that are large beside what asks for them: they wait until the connection took what it was sent before. */
 import { afterEach, expect, it } from 'vitest';
+import { LargeReplies } from '../../src/node/large-replies.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { createSession } from '../support/fake-connection.ts';
 import { gate } from '../support/gate.ts';
 import { type Client, createNodeFixture, type NodeFixture } from '../support/node-fixture.ts';
 
@@ -84,4 +87,21 @@ it('nothing is read for a connection that is gone while its questions waited', a
   ann.drop();
   await settle();
   expect(reads()).toBe(before);
+});
+
+it('nobody is waited for who took everything, and nothing is said to who is gone', async () => {
+  const replies = new LargeReplies(createFakeClock(), { limitOutboxBytes: LIMIT_BYTES });
+  const [taking, leaving] = [createSession('taking'), createSession('leaving')];
+  const said: string[] = [];
+  for (const session of [taking, leaving]) {
+    session.connection.stuck = true;
+    session.connection.queuedBytes = LIMIT_BYTES + 1;
+    void replies.say(session, () => said.push(session.user));
+  }
+  expect([replies.waiting.size, said]).toEqual([2, []]);
+  taking.connection.drain();
+  leaving.closed = true;
+  leaving.connection.gone();
+  await expect.poll(() => replies.waiting.size).toBe(0);
+  expect(said).toEqual(['taking']);
 });

@@ -781,6 +781,13 @@ describe('all that waits on a node', () => {
     expect(closed(1000, [corked])).toEqual([]);
     corked.connection.uncork();
     expect(closed(1000, [corked])).toEqual([corked]);
+
+    const sharing = [held(0, shared), held(0, shared)];
+    for (const { connection } of sharing) {
+      connection.cork();
+      connection.write(textFrame(JSON.stringify({ type: 'status', redis: 'up', pad: 'y'.repeat(1000) })));
+    }
+    expect(closed(1500, sharing)).toEqual([]);
   });
 
   it('is looked at as soon as a good part of the cap came to wait, not only once a second', async () => {

@@ -44,6 +44,8 @@ export class FakeConnection implements Connection {
   heldBytes = 0;
   #corkedWrites: number | undefined;
   #backlog: Buffer[] = [];
+  /** Of the backlog once it is uncorked. */
+  #corked: Buffer[] = [];
   #waiting: (() => void)[] = [];
   readonly #positions = new Map<string, Known>();
 
@@ -56,7 +58,7 @@ export class FakeConnection implements Connection {
     if (this.#corkedWrites === undefined) this.writes += 1;
     else this.#corkedWrites += 1;
     this.#queue(frames.length);
-    if (this.stuck) this.#backlog.push(frames);
+    if (this.stuck) (this.#corkedWrites === undefined ? this.#backlog : this.#corked).push(frames);
     for (const text of readFrames(frames)) this.#received(text);
   }
 
@@ -91,6 +93,7 @@ export class FakeConnection implements Connection {
       this.progress += this.heldBytes;
     }
     this.heldBytes = 0;
+    this.#backlog.push(...this.#corked.splice(0));
     // As a socket: what waited for the cork alone is taken now, and who waits for that is told.
     if (this.queuedBytes === 0) this.#drained();
   }
