@@ -44,6 +44,8 @@ export async function runScenario(
   const missing = scenario.prepare?.();
   if (missing !== undefined) throw new Error(`${scenario.name} cannot run here: ${missing}`);
   const startedAt = new Date();
+  // Now and not when it is written down: what is edited meanwhile was not measured.
+  const commit = measuredCommit();
   const { cores = coresOf() } = scenario;
   pinThisProcess(cores);
   const machine = describeMachine(cores);
@@ -68,7 +70,7 @@ export async function runScenario(
     startedAt: startedAt.toISOString(),
     tookSeconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
     command,
-    commit: measuredCommit(),
+    commit,
     runs,
     quick,
     ...(only ? { only } : {}),

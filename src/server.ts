@@ -42,6 +42,12 @@ export interface Server {
   fail(): Promise<void>;
 }
 
+/**
+ * Connections that wait to be accepted, one with each look at the sockets: a storm that does not fit is answered by nobody for
+ * a second, and then for three. The system caps it (net.core.somaxconn, 4096 where nobody changed it).
+ */
+const BACKLOG_CONNECTIONS = 4096;
+
 /** What has to be stopped, and what stopping needs. */
 interface Parts {
   readonly config: Config;
@@ -109,7 +115,7 @@ export function createServer(options: ServerOptions): Server {
 
   return {
     async listen() {
-      await http.app.listen({ host: config.host, port: config.port });
+      await http.app.listen({ host: config.host, port: config.port, backlog: BACKLOG_CONNECTIONS });
       sockets.attach(http.server);
       node.start();
       const address = http.server.address() as AddressInfo;

@@ -122,6 +122,13 @@ async function prepare(): Promise<string | undefined> {
   return status === 0 ? undefined : `go install ${MODULE} failed (${reason}): put a centrifugo on the PATH`;
 }
 
+/** One that `go install` built was told no version, and says 0.0.0. Of ours in the cache it is known. */
+function version(): string {
+  const told = versionOf(program, ['version']);
+  if (told !== '0.0.0') return told;
+  return program.startsWith(cacheFolder('bin')) ? BUILT : 'of an unknown version';
+}
+
 export const centrifugo: Peer = {
   name: 'centrifugo',
   setup: 'Redis engine, JSON protocol, 1,000 messages or 5 minutes of history; everything else as shipped',
@@ -131,8 +138,7 @@ export const centrifugo: Peer = {
   clusters: true,
   wire,
   prepare,
-  // One that `go install` built was told no version, and says 0.0.0.
-  version: () => `centrifugo ${versionOf(program, ['version']).replace(/^0\.0\.0$/, BUILT)}`,
+  version: () => `centrifugo ${version()}`,
   start: async ({ nodes, cores, redisUrl }) => {
     const ports: number[] = [];
     return startNodes(

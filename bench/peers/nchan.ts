@@ -1,6 +1,7 @@
 /** Nchan, the nginx module, with Redis in its default (distributed) mode as its README sets it up. */
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { NOTHING, type Wire } from '../generator/wire.ts';
 import { cacheFolder } from '../machine/cache.ts';
 import { unpackDebian } from '../machine/debian.ts';
@@ -46,6 +47,12 @@ function makeStateFolder(): string | undefined {
   }
 }
 
+/** The module tells nobody its version; the package it came in does. */
+function moduleVersion(): string {
+  const packed = readFileSync(join(root, 'usr/share/doc/libnginx-mod-nchan/changelog.Debian.gz'));
+  return /\((?:\d+:)?([^)]+)\)/.exec(gunzipSync(packed).toString())?.[1] ?? 'of an unknown version';
+}
+
 /** The message buffer is as large and as old as roomcast's history, so both keep the same. */
 function configuration(port: number, redisUrl: string, folder: string): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
@@ -84,8 +91,7 @@ export const nchan: Peer = {
   clusters: true,
   wire,
   prepare,
-  version: () =>
-    `${versionOf(join(root, NGINX), ['-v'], /nginx\/\S+/)}, libnginx-mod-nchan of the same release`,
+  version: () => `${versionOf(join(root, NGINX), ['-v'], /nginx\/\S+/)}, Nchan ${moduleVersion()}`,
   start: async ({ nodes, cores, redisUrl }) => {
     const ports: number[] = [];
     return startNodes(

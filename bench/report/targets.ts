@@ -25,17 +25,20 @@ export interface Verdict {
   readonly isHit: boolean | undefined;
 }
 
+/** A steady rate is met a hair under what was asked for: the clock stops before the last ones are read. */
+const RATE_MET_WITHIN = 1;
+
 const loudest: Target = {
   scenario: 'fanout',
-  target: 'at least 4,000 messages/s × 1,000 on one node, 99.99 % in time, p99 under 100 ms',
+  target: `at least 4,000 messages/s × 1,000 on one node (a rate is met to within ${RATE_MET_WITHIN} %), 99.99 % in time, p99 under 100 ms`,
   judge: (rows) => {
     const kept = rows
       .filter(({ peer, median }) => peer === OURS && number(median, 'inTimePercent') >= WHOLE_PERCENT)
       .filter(({ median }) => number(median, 'p99Ms') < 100);
     const best = kept.reduce((most, { median }) => Math.max(most, number(median, 'deliveredPerSecond')), 0);
     if (!rows.some(({ peer }) => peer === OURS)) return undefined;
-    // A steady rate is met a hair under what was asked for: the clock stops before the last ones are read.
-    return { measured: `${Math.round(best).toLocaleString('en-US')} deliveries/s`, isHit: best >= 3_960_000 };
+    const isHit = best >= 4_000_000 * (1 - RATE_MET_WITHIN / 100);
+    return { measured: `${Math.round(best).toLocaleString('en-US')} deliveries/s`, isHit };
   },
 };
 
@@ -151,12 +154,15 @@ export function judge(reports: readonly ScenarioReport[]): Verdict[] {
   });
 }
 
+const NOT_MEASURED = { measured: 'not measured', isHit: undefined };
+
 function verdict(target: Target, rows: readonly Row[]): Pick<Verdict, 'measured' | 'isHit'> {
+  if (target.isOfAllRows) return target.judge(rows) ?? NOT_MEASURED;
   const judged = target.judge(rows.filter((row) => !row.isGeneratorBound));
   if (judged?.isHit === true) return judged;
   // A miss, or nothing, that would be something else with the rows in which the generator was the limit is neither.
   const withAll = target.judge(rows);
   if (withAll && withAll.measured !== judged?.measured)
     return { measured: `${withAll.measured}, but generator-bound`, isHit: undefined };
-  return judged ?? { measured: 'not measured', isHit: undefined };
+  return judged ?? NOT_MEASURED;
 }

@@ -29,7 +29,7 @@ async function* ramp(session: Session, { quick, say }: ScenarioSettings): AsyncG
 
 export const fanout: Scenario = {
   name: 'fanout',
-  summary: `1 room, ${MEMBERS} members, ${RATES[0]} to ${RATES.at(-1)} messages/s until it breaks`,
+  summary: `1 room, ${MEMBERS} members, ${RATES[0]} messages/s until it breaks, at most ${RATES.at(-1)}`,
   method:
     `${MEMBERS} members of one room, ${PUBLISHERS} of them publish ${PAYLOAD_BYTES} bytes evenly at the given rate. ` +
     'The rate rises until less than 99 % arrive within a second of the end.',

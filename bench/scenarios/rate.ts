@@ -90,6 +90,7 @@ async function measured(session: Session, order: RateOrder, stalls: StallWatch):
     p99Ms: at(99),
     maxMs: percentileMs(sampled.times, 100),
     cpuUsPerDelivery: (cpu * 1e6) / delivered,
+    withRedisUsPerDelivery: ((cpu + redisCpu) * 1e6) / delivered,
     // Of the same time: an overloaded server goes on working after the last publish.
     cpuPercent: (100 * cpu) / working,
     redisUsPerPublish: redisPids.length > 0 ? (redisCpu * 1e6) / messages : Number.NaN,

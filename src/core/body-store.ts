@@ -13,6 +13,8 @@
 /** Slabs double up to the largest: a quiet room holds little more than its messages, a busy one rarely asks for memory. */
 const SLAB_BYTES_MIN = 512;
 const SLAB_BYTES_MAX = 16_384;
+/** A larger body has a slab of its own: of those just over a half, each would leave the rest of one empty. */
+const ALONE_BYTES_MIN = SLAB_BYTES_MAX / 4;
 const PLACES_MIN = 8;
 /** Shared by all that are empty: a room nobody talks in costs next to nothing. */
 const NO_NUMBERS = new Uint32Array(0);
@@ -37,21 +39,17 @@ export class BodyStore {
   /** Copies the body; the caller's is not held on to. `ts` in milliseconds since 1970. */
   push(ts: number, body: Buffer): void {
     if (this.#size === this.#slabs.length) this.#grow();
-    let slab = this.#slab;
-    if (!slab || slab.length - this.#used < body.length) {
-      const doubled = Math.min(SLAB_BYTES_MAX, Math.max(SLAB_BYTES_MIN, 2 * (slab?.length ?? 0)));
-      // Not from the pool, which would mix it with what others keep.
-      slab = Buffer.allocUnsafeSlow(Math.max(doubled, body.length));
-      this.#slab = slab;
-      this.#used = 0;
-    }
     const place = (this.#head + this.#size) & (this.#slabs.length - 1);
-    body.copy(slab, this.#used);
+    const isAlone = body.length > ALONE_BYTES_MIN;
+    // Not from the pool, which would mix it with what others keep.
+    const slab = isAlone ? Buffer.allocUnsafeSlow(body.length) : this.#slabFor(body.length);
+    const start = isAlone ? 0 : this.#used;
+    body.copy(slab, start);
     this.#slabs[place] = slab;
-    this.#starts[place] = this.#used;
+    this.#starts[place] = start;
     this.#lengths[place] = body.length;
     this.#times[place] = ts;
-    this.#used += body.length;
+    if (!isAlone) this.#used += body.length;
     this.#size += 1;
   }
 
@@ -86,6 +84,16 @@ export class BodyStore {
     this.#size = 0;
     this.#slab = undefined;
     this.#used = 0;
+  }
+
+  /** The one that is being filled, or the next where that has no room. */
+  #slabFor(bytes: number): Buffer {
+    const slab = this.#slab;
+    if (slab && slab.length - this.#used >= bytes) return slab;
+    const doubled = Math.min(SLAB_BYTES_MAX, Math.max(SLAB_BYTES_MIN, 2 * (slab?.length ?? 0)));
+    this.#slab = Buffer.allocUnsafeSlow(Math.max(doubled, bytes));
+    this.#used = 0;
+    return this.#slab;
   }
 
   #placeOf(nth: number): number {

@@ -42,6 +42,12 @@ export class Fifo<T extends object> {
     return item;
   }
 
+  clear(): void {
+    this.#places.fill(undefined);
+    this.#head = 0;
+    this.#size = 0;
+  }
+
   #grow(): void {
     const ordered = [...this.#places.slice(this.#head), ...this.#places.slice(0, this.#head)];
     ordered.length *= 2;

@@ -4,7 +4,7 @@
  * writer (node/presence-writer.ts) makes the store agree, in any number of
  * tries. Last value wins.
  */
-import type { LeftReason } from './member.ts';
+import type { LeftReason, PresenceSnapshot } from './member.ts';
 
 /** One (room, user) this node answers for. */
 export interface Holding {
@@ -35,10 +35,13 @@ export type FormerState = Pick<Holding, 'state' | 'stated'>;
 export const NO_STATE = '{}';
 
 export class PresenceLedger {
-  readonly #rooms = new Map<string, Map<string, Holding>>();
+  /** Most rooms are a user's online state, with nobody else in them: a map for each would be 200 bytes of an idle connection. */
+  readonly #rooms = new Map<string, Holding | Map<string, Holding>>();
 
   get(room: string, user: string): Holding | undefined {
-    return this.#rooms.get(room)?.get(user);
+    const held = this.#rooms.get(room);
+    if (held instanceof Map) return held.get(user);
+    return held?.user === user ? held : undefined;
   }
 
   /** One more connection of the user. A state given replaces the old one. */
@@ -92,6 +95,13 @@ export class PresenceLedger {
     if (holding && !holding.stated) holding.state = state;
   }
 
+  /** The same of a snapshot: what was set while nothing was heard. One from before what this node wrote last says nothing of it. */
+  heardSnapshot(room: string, { version, members = [] }: PresenceSnapshot): void {
+    for (const { user, state } of members) {
+      if ((this.get(room, user)?.version ?? 0) <= version) this.heardState(room, user, state);
+    }
+  }
+
   /**
    * One connection fewer. The last one to go ends membership at once, unless it only left and the place of
    * another, which is perhaps being reloaded, is held: through another node that one would be present too.
@@ -119,17 +129,18 @@ export class PresenceLedger {
 
   /** The store was told to drop the user and nothing changed since. */
   forget(holding: Holding): void {
-    const users = this.#rooms.get(holding.room);
-    if (users?.get(holding.user) !== holding) return;
-    users.delete(holding.user);
-    if (users.size === 0) this.#rooms.delete(holding.room);
+    const { room, user } = holding;
+    if (this.get(room, user) !== holding) return;
+    const held = this.#rooms.get(room);
+    if (held instanceof Map && held.size > 1) held.delete(user);
+    else this.#rooms.delete(room);
   }
 
   /** The store may have forgotten everything: all of it is to be written again. A state is not "changed" by that. */
   markAllDirty(): readonly Holding[] {
     const all: Holding[] = [];
-    for (const users of this.#rooms.values()) {
-      for (const holding of users.values()) {
+    for (const room of this.#rooms.keys()) {
+      for (const holding of this.#heldIn(room)) {
         holding.dirty = true;
         holding.version = 0;
         all.push(holding);
@@ -145,9 +156,14 @@ export class PresenceLedger {
   /** The users of a room that this node says are present, those in their hold included. */
   present(room: string): ReadonlySet<string> {
     const users = new Set<string>();
-    for (const holding of this.#rooms.get(room)?.values() ?? [])
-      if (!holding.leaving) users.add(holding.user);
+    for (const holding of this.#heldIn(room)) if (!holding.leaving) users.add(holding.user);
     return users;
+  }
+
+  #heldIn(room: string): Iterable<Holding> {
+    const held = this.#rooms.get(room);
+    if (held instanceof Map) return held.values();
+    return held ? [held] : [];
   }
 
   #create(room: string, user: string): Holding {
@@ -163,9 +179,10 @@ export class PresenceLedger {
       heldUntilMs: undefined,
       version: 0,
     };
-    const users = this.#rooms.get(room);
-    if (users) users.set(user, holding);
-    else this.#rooms.set(room, new Map([[user, holding]]));
+    const held = this.#rooms.get(room);
+    if (held instanceof Map) held.set(user, holding);
+    else if (held) this.#rooms.set(room, new Map([held, holding].map((one) => [one.user, one])));
+    else this.#rooms.set(room, holding);
     return holding;
   }
 

@@ -41,6 +41,8 @@ export class PresenceReplica {
   #count = 0;
   /** null while only counting. */
   #members: Map<string, Member> | null = null;
+  /** The members as a list, for as long as nobody comes, goes or changes: the joiners of one moment share it. */
+  #listed: readonly Member[] | undefined;
   #segments: PresenceSegment[] = [];
   #sealed = false;
   #held: PresenceChange[] = [];
@@ -62,7 +64,14 @@ export class PresenceReplica {
   /** The copy as a snapshot: `members` is absent while only counting. */
   get view(): PresenceSnapshot {
     const base = { version: this.#version ?? 0, count: this.#count };
-    return this.#members ? { ...base, members: [...this.#members.values()] } : base;
+    if (!this.#members) return base;
+    this.#listed ??= [...this.#members.values()];
+    return { ...base, members: this.#listed };
+  }
+
+  /** Whether there are too many members to keep and tell who they are. */
+  get isCounting(): boolean {
+    return this.#members === null;
   }
 
   /** True where so few are left of a big room that members can be told again: a snapshot is due. */
@@ -103,6 +112,7 @@ export class PresenceReplica {
     if (incomplete) return false;
     this.#version = snapshot.version;
     this.#count = snapshot.count;
+    this.#listed = undefined;
     this.#members = snapshot.members
       ? new Map(snapshot.members.map((member) => [member.user, member]))
       : null;
@@ -114,7 +124,8 @@ export class PresenceReplica {
 
   /** A joiner was given this version: what comes after must be told as a frame that begins there. */
   seal(): void {
-    this.#sealed = true;
+    // Counts are no steps, and from counting on the next frame of members is a snapshot.
+    if (!this.isCounting) this.#sealed = true;
   }
 
   /** The segments of the window that ends now, oldest first. */
@@ -127,6 +138,7 @@ export class PresenceReplica {
 
   #change(change: PresenceChange): void {
     const segment = this.#segmentFor(change);
+    this.#listed = undefined;
     if (change.kind === 'joined') {
       this.#members?.set(change.member.user, change.member);
       this.#count += 1;

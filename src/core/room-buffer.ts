@@ -19,14 +19,18 @@ export function entryBytes(entry: Entry): number {
   return entry.body.length + ENTRY_OVERHEAD_BYTES;
 }
 
+const NOTHING: readonly Entry[] = [];
+
 export class RoomBuffer {
   readonly #limits: RingLimits;
   readonly #bodies = new BodyStore();
   #epoch = '';
   #lastSeq = 0;
   #bytes = 0;
-  /** All that is kept as entries, for as long as nothing is added: a thousand joiners of one moment share it. */
-  #entries: readonly Entry[] | undefined;
+  /** The newest as entries, as far back as was asked, for as long as nothing is added: a thousand joiners of one moment share them. */
+  #entries: readonly Entry[] = NOTHING;
+  /** Whether the store keeps nothing that is older: then fewer than were asked for are all there are. */
+  #isAll = false;
 
   constructor(limits: RingLimits) {
     this.#limits = limits;
@@ -42,10 +46,10 @@ export class RoomBuffer {
 
   /** Copies what it keeps: the entry's body may be a view of a read buffer. */
   append(epoch: string, entry: Entry): void {
-    if (epoch !== this.#epoch || (this.length > 0 && entry.seq !== this.#lastSeq + 1)) this.clear();
+    if (epoch !== this.#epoch || entry.seq !== this.#lastSeq + 1) this.clear();
     this.#epoch = epoch;
     this.#lastSeq = entry.seq;
-    this.#entries = undefined;
+    this.#entries = NOTHING;
     this.#bodies.push(entry.ts, entry.body);
     this.#bytes += entryBytes(entry);
     while (
@@ -53,13 +57,14 @@ export class RoomBuffer {
       (this.length > this.#limits.ringMessages || this.#bytes > this.#limits.ringBytes)
     ) {
       this.#bytes -= this.#bodies.shift() + ENTRY_OVERHEAD_BYTES;
+      this.#isAll = false;
     }
   }
 
   /** What the store has from before the oldest kept, ascending: as much as there is room for, the newest of it. */
   prepend(epoch: string, older: readonly Entry[]): void {
     if (this.length > 0 && epoch !== this.#epoch) return;
-    const kept = this.#all();
+    const kept = this.#tail(this.length);
     const fitting: Entry[] = [];
     let next = kept[0]?.seq;
     let bytes = this.#bytes;
@@ -87,24 +92,42 @@ export class RoomBuffer {
     if (this.length === 0 || since.epoch !== this.#epoch) return undefined;
     const skip = since.seq - (this.#lastSeq - this.length);
     if (skip < 0 || skip > this.length) return undefined;
-    return skip === this.length ? NOTHING : this.#all().slice(skip);
+    return this.#tail(this.length - skip);
+  }
+
+  /** The store keeps nothing before `seq`. `at`: where the room is, which is where the ring ends. */
+  nothingBefore(at: Position, seq: number): void {
+    const first = at.seq - this.length + 1;
+    if (seq < first || (this.length > 0 && (at.epoch !== this.#epoch || at.seq !== this.#lastSeq))) return;
+    this.#epoch = at.epoch;
+    this.#lastSeq = at.seq;
+    this.#isAll = true;
+  }
+
+  /** The newest `count` of a room that is at `at`, fewer where no more are kept. Undefined where only the store knows. */
+  newest(at: Position, count: number): readonly Entry[] | undefined {
+    if (at.epoch !== this.#epoch || at.seq !== this.#lastSeq) return undefined;
+    if (count > this.length && !this.#isAll && this.length < at.seq) return undefined;
+    return this.#tail(Math.min(count, this.length));
   }
 
   clear(): void {
     this.#bodies.clear();
-    this.#entries = undefined;
+    this.#entries = NOTHING;
+    this.#isAll = false;
     this.#bytes = 0;
   }
 
-  #all(): readonly Entry[] {
-    const firstSeq = this.#lastSeq - this.length + 1;
-    this.#entries ??= Array.from({ length: this.length }, (_, nth) => ({
-      seq: firstSeq + nth,
-      ts: this.#bodies.ts(nth),
-      body: this.#bodies.body(nth),
-    }));
-    return this.#entries;
+  #tail(count: number): readonly Entry[] {
+    if (this.#entries.length < count) {
+      const skip = this.length - count;
+      const firstSeq = this.#lastSeq - count + 1;
+      this.#entries = Array.from({ length: count }, (_, nth) => ({
+        seq: firstSeq + nth,
+        ts: this.#bodies.ts(skip + nth),
+        body: this.#bodies.body(skip + nth),
+      }));
+    }
+    return this.#entries.slice(this.#entries.length - count);
   }
 }
-
-const NOTHING: readonly Entry[] = [];

@@ -15,6 +15,7 @@ export type FrameKind = 'publish' | 'leave' | 'other';
 interface Waiting {
   readonly kind: FrameKind;
   readonly task: Task;
+  readonly characters: number;
 }
 
 interface Line {
@@ -35,16 +36,18 @@ export class RoomQueue {
   /** Made when something is under way for the first time: most connections only listen. */
   #lines: Map<string, Line> | undefined;
 
-  /** Frames waiting in all rooms: their number is limited by the dispatcher. */
+  /** Frames waiting in all rooms, and the characters of JSON they came as: both are limited by the dispatcher. */
   waiting = 0;
+  waitingCharacters = 0;
 
   /** Runs `task` now, or after the frames it must wait for. Tasks never throw and never reject: they answer the client themselves. */
-  run(room: string, kind: FrameKind, task: Task): void {
+  run(room: string, kind: FrameKind, task: Task, characters = 0): void {
     const line = this.#lines?.get(room);
     if (line && (line.waiting || line.busy || (kind !== 'publish' && line.publishing > 0))) {
       line.waiting ??= [];
-      line.waiting.push({ kind, task });
+      line.waiting.push({ kind, task, characters });
       this.waiting += 1;
+      this.waitingCharacters += characters;
       return;
     }
     this.#start(room, kind, task);
@@ -83,6 +86,7 @@ export class RoomQueue {
       line.waiting?.shift();
       if (line.waiting?.length === 0) line.waiting = undefined;
       this.waiting -= 1;
+      this.waitingCharacters -= head.characters;
       this.#start(room, head.kind, head.task);
     }
     if (line.busy || line.publishing > 0 || !this.#lines) return;

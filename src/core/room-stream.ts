@@ -125,17 +125,22 @@ export class RoomStream {
     return this.#drain();
   }
 
-  /** Messages up to the cursor that somebody read: who asks for them next finds them in the ring. */
-  backfill(epoch: string, entries: readonly Entry[]): void {
+  /**
+   * Messages up to the cursor that somebody read: who asks for them next finds them in the ring, and also that
+   * there are none before `keptFrom`, where that is known.
+   */
+  backfill(epoch: string, entries: readonly Entry[], keptFrom?: number): void {
     const cursor = this.#cursor;
+    if (!this.#live || cursor?.epoch !== epoch) return;
     const last = entries[entries.length - 1];
-    if (!this.#live || !last || cursor?.epoch !== epoch) return;
     // The ring ends at the cursor: what does not reach it would leave a hole.
-    if (this.ring.length === 0 && last.seq < cursor.seq) return;
-    this.ring.prepend(
-      epoch,
-      entries.filter((entry) => entry.seq <= cursor.seq),
-    );
+    if (last && (this.ring.length > 0 || last.seq >= cursor.seq)) {
+      this.ring.prepend(
+        epoch,
+        entries.filter((entry) => entry.seq <= cursor.seq),
+      );
+    }
+    if (keptFrom !== undefined) this.ring.nothingBefore(cursor, keptFrom);
   }
 
   /** Frees the memory of the ring: joins then read from the store. */

@@ -48,8 +48,6 @@ export class Session {
   #refusals: SecondsInRow | undefined;
   /** Joins under way count as rooms: without it a burst of joins passes the limit. */
   joining = 0;
-  /** Told `status down` and not yet `up`. */
-  toldDown = false;
   closed = false;
   /** Its inbox was asked for and is not joined yet: Redis is away, or has not answered. */
   awaitsInbox = false;

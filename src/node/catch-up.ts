@@ -6,7 +6,7 @@
  * from where it was, a handful of reads serves them all. Never partial: it is
  * everything, or the reason why not. docs/decisions/0005.
  */
-import { type Broker, BrokerError } from '../broker/broker.ts';
+import { type Broker, BrokerError, type HistoryPage } from '../broker/broker.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Entry, ReadResult } from '../core/entry.ts';
 import { KeyedMutex } from '../core/keyed-mutex.ts';
@@ -74,15 +74,15 @@ export class CatchUp {
     attach: (missed: Missed) => T,
   ): Promise<T> {
     for (let attempt = 0; attempt < TRIES; ) {
-      await this.#live(room, () => true);
-      let stored: Stored | undefined;
-      if (!this.#assemble(room, wanted, undefined)) {
+      if (!this.#relay.isLive(room)) await this.#live(room, () => true);
+      let missed = this.#assemble(room, wanted, undefined);
+      if (!missed) {
         attempt += 1;
-        stored = await this.#fromStore(room, wanted);
+        const stored = await this.#fromStore(room, wanted);
         await this.#live(room, whereAnswerable(wanted, stored));
+        missed = this.#assemble(room, wanted, stored);
       }
-      // From here to `attach` nothing is awaited.
-      const missed = this.#assemble(room, wanted, stored);
+      // From where it was assembled to `attach` nothing is awaited.
       const full = missed && until();
       if (missed && !full) return attach(missed);
       if (full) attempt = 0;
@@ -147,8 +147,8 @@ export class CatchUp {
     const at = this.#relay.stream(room)?.cursor;
     if (!at) return;
     const limit = this.#settings.ringMessages;
-    const { epoch, entries } = await this.#broker.history(room, { before: at.seq + 1, limit });
-    this.#relay.backfill(room, epoch, entries);
+    const page = await this.#broker.history(room, { before: at.seq + 1, limit });
+    this.#relay.backfill(room, page.epoch, page.entries, keptFrom(page, at.seq));
   }
 
   async #since(room: string, since: Position, limit: number): Promise<Stored> {
@@ -170,8 +170,9 @@ export class CatchUp {
   }
 
   async #newest(room: string, top: number, limit: number): Promise<Stored> {
-    const { epoch, seq, entries } = await this.#broker.history(room, { before: top + 1, limit });
-    this.#relay.backfill(room, epoch, entries);
+    const page = await this.#broker.history(room, { before: top + 1, limit });
+    const { epoch, seq, entries } = page;
+    this.#relay.backfill(room, epoch, entries, keptFrom(page, top));
     return { epoch, after: (entries[0]?.seq ?? Math.min(seq, top) + 1) - 1, entries };
   }
 
@@ -191,6 +192,11 @@ export class CatchUp {
   }
 }
 
+/** Where the store begins, by a page of what it has up to `top`; undefined where it has more before that page. */
+function keptFrom({ entries, more }: HistoryPage, top: number): number | undefined {
+  return more ? undefined : (entries[0]?.seq ?? top + 1);
+}
+
 /** A client may be ahead of this node by messages still on their way here: it must not get them twice. */
 function whereAnswerable(wanted: Wanted, stored: Stored | undefined): (cursor: Position) => boolean {
   if (!('since' in wanted) || !stored || 'reason' in stored) return () => true;
@@ -201,7 +207,7 @@ function whereAnswerable(wanted: Wanted, stored: Stored | undefined): (cursor: P
 function fromRing(stream: RoomStream, at: Position, wanted: Wanted): readonly Entry[] | undefined {
   if ('since' in wanted) return samePosition(wanted.since, at) ? [] : stream.ring.after(wanted.since);
   if (wanted.newest === 0 || at.seq === 0) return [];
-  return stream.ring.after({ epoch: at.epoch, seq: Math.max(0, at.seq - wanted.newest) });
+  return stream.ring.newest(at, wanted.newest);
 }
 
 /** Entries of the store up to exactly `at`: cut where the store is ahead of this node, completed from the ring where it is behind. */

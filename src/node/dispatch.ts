@@ -41,6 +41,13 @@ export interface DispatchParts {
 /** What a client over the limit of frames under way is told to wait. */
 const IN_FLIGHT_RETRY_MS = 100;
 
+/**
+ * JSON of one connection that may wait behind a join. Parsed, it is up to twenty times as much memory, and its rates and
+ * sizes are looked at only when its turn comes: a join that is never answered, because its client does not read, would let
+ * one connection fill the heap.
+ */
+const WAITING_CHARACTERS_MAX = 524_288;
+
 /** One connection, from its upgrade to its end. */
 export class Dispatcher {
   readonly #parts: DispatchParts;
@@ -51,20 +58,27 @@ export class Dispatcher {
   /** Here and not in the session: a hello that is not right is a bad frame like any other. */
   #badFrames: PerMinute | undefined;
   #ended = false;
+  /** Of the frame that is carried out; each of a batch has its share. */
+  #characters = 0;
 
   constructor(parts: DispatchParts, connection: Connection) {
     this.#parts = parts;
     this.#connection = connection;
     const ms = parts.settings.helloTimeoutMs;
-    this.#helloTimer = parts.clock.after(ms, () => {
+    const tooLate = () => {
+      if (!this.#helloTimer) return;
       this.#ended = true;
       closeWith(connection, CLOSE.noHello, `no first frame within ${ms} ms; say {"type":"hello"} first`);
-    });
+    };
+    // What came while this process was frozen is still in the socket; it counts.
+    this.#helloTimer = parts.clock.after(ms, () => parts.clock.afterTurn(tooLate));
   }
 
   /** One text message was received. Never throws. */
   text(text: string): void {
-    for (const parsed of parseText(text, { batchMax: this.#parts.settings.limitBatch })) {
+    const frames = parseText(text, { batchMax: this.#parts.settings.limitBatch });
+    this.#characters = text.length / frames.length;
+    for (const parsed of frames) {
       if (this.#ended) return;
       this.#one(parsed);
     }
@@ -134,15 +148,24 @@ export class Dispatcher {
   }
 
   #roomRequest(session: Session, frame: RoomFrame): void {
-    const { limitInFlight } = this.#parts.settings;
-    if (limitInFlight > 0 && session.queue.waiting >= limitInFlight) {
-      const message = `${limitInFlight} frames of this connection wait for a join already; wait for its reply`;
+    const full = this.#fullOf(session);
+    if (full !== undefined) {
+      const message = `${full} of this connection wait for a join already; wait for its reply`;
       this.#answerError(new Refusal('rate_limited', message, IN_FLIGHT_RETRY_MS), frame);
       return;
     }
     const task = () => this.#answered(session, frame);
     if (this.#parts.requests.passes(frame)) void task();
-    else session.queue.run(roomOf(session, frame), kindOf(frame), task);
+    else session.queue.run(roomOf(session, frame), kindOf(frame), task, this.#characters);
+  }
+
+  /** What is too much of what waits already; undefined where more may. */
+  #fullOf({ queue }: Session): string | undefined {
+    const { limitInFlight } = this.#parts.settings;
+    if (limitInFlight > 0 && queue.waiting >= limitInFlight) return `${limitInFlight} frames`;
+    return queue.waitingCharacters >= WAITING_CHARACTERS_MAX
+      ? `frames of ${WAITING_CHARACTERS_MAX} characters`
+      : undefined;
   }
 
   /** Settles once it is answered, and never fails. */

@@ -140,7 +140,9 @@ function enter(
     undo.push(() => writer.takeBack(room, session.user, state, before));
   }
   if (session.subscriptions.has(room)) {
-    return state === undefined ? Promise.resolve(0) : writer.state(room, session.user, state);
+    // Not before what its user was told to be set.
+    if (state === undefined) return Promise.resolve(mine?.version ?? 0);
+    return writer.state(room, session.user, state);
   }
   // A connection that is gone is held like any other, and one that came back keeps the hold of before: without
   // this, a reload in the middle of a join, or one whose join is refused, shows a leave.
@@ -166,8 +168,9 @@ function attach(
   // Who joins anew is still given what was said to the subscription that ends here, as who leaves is.
   const former = session.subscriptions.get(room);
   if (former) parts.fanOut.flushTo(former);
-  const view = parts.presence.sealed(room, known);
   const presence = frame.presence ?? 'full';
+  // Only diffs are steps from what the joiner is told; without them a storm of joins stays one change.
+  const view = presence === 'full' ? parts.presence.sealed(room, known) : parts.presence.latest(room, known);
   const subscription: Subscription = {
     session,
     room,

@@ -32,6 +32,8 @@ export class LinkStatus implements Work {
   #status: BrokerStatus = 'down';
   /** How to refuse what waits for Redis now; each waits under a deadline of its own. */
   readonly #waiting = new Set<() => void>();
+  /** Told `down` and not yet `up`: who is to be looked at once Redis is back, also by the sweep, where there is nobody else. */
+  readonly #toldDown = new Set<Session>();
   /** What is told to all: the walk under way, and what changed since it began. */
   #walk: Walk | undefined;
   readonly #changes: BrokerStatus[] = [];
@@ -85,14 +87,14 @@ export class LinkStatus implements Work {
 
   /** A room is contiguous again. */
   live(room: string): void {
-    if (!this.isUp) return;
+    if (!this.isUp || this.#toldDown.size === 0) return;
     this.#healed.push(this.#hub.members(room)[Symbol.iterator]());
     this.#turn.add(this);
   }
 
   /** Called every second: who was behind when the room was healed has caught up meanwhile, and no room tells. */
   sweep(): void {
-    if (this.isUp) this.change('up');
+    if (this.isUp && this.#toldDown.size > 0) this.change('up');
   }
 
   /** The session left a room or joined its inbox: perhaps that was the last that is not healed. */
@@ -131,27 +133,29 @@ export class LinkStatus implements Work {
 
   #currentWalk(): Walk | undefined {
     const status = this.#walk ? undefined : this.#changes.shift();
-    if (status) this.#walk = { status, sessions: this.#hub.sessions()[Symbol.iterator]() };
+    const sessions = status === 'down' ? this.#hub.sessions() : this.#toldDown;
+    if (status) this.#walk = { status, sessions: sessions[Symbol.iterator]() };
     return this.#walk;
   }
 
   #tellDown(session: Session): void {
-    if (session.toldDown) return;
+    if (this.#toldDown.has(session)) return;
     // What its rooms have waiting was heard before: it goes first.
     for (const subscription of session.subscriptions.values()) this.#fanOut.flushTo(subscription);
-    session.toldDown = true;
+    this.#toldDown.add(session);
     session.connection.send(encodeFrame({ type: 'status', redis: 'down' }));
   }
 
   #tellUpIfHealed(session: Session): void {
-    if (!session.toldDown || session.awaitsInbox) return;
+    if (session.closed) this.#toldDown.delete(session);
+    if (!this.#toldDown.has(session) || session.awaitsInbox) return;
     for (const subscription of session.subscriptions.values()) {
       if (!this.#isLive(subscription.room)) return;
       this.#fanOut.flushTo(subscription);
       // Perhaps only now, by what it was given.
       if (subscription.behind) return;
     }
-    session.toldDown = false;
+    this.#toldDown.delete(session);
     session.connection.send(encodeFrame({ type: 'status', redis: 'up' }));
   }
 }

@@ -9,6 +9,7 @@ import type { Clock, Random, Timer } from '../core/clock.ts';
 import type { Connection } from '../core/connection.ts';
 import { Hub } from '../core/hub.ts';
 import type { Logger } from '../core/logger.ts';
+import type { PresenceSnapshot } from '../core/member.ts';
 import type { Access } from './access.ts';
 import { CatchUp, type CatchUpSettings } from './catch-up.ts';
 import { Dispatcher, type DispatchParts, type DispatchSettings } from './dispatch.ts';
@@ -93,7 +94,9 @@ export class Node {
     this.turn = new Turn(clock);
     this.outbox = new OutboxTotal(settings.limitOutboxTotalBytes, this.turn, () => this.hub.sessions());
     this.#fanOut = new FanOut(this.hub, this.turn, clock, settings);
-    this.#presence = new PresenceRelay(this.hub, this.#fanOut, presence, clock, logger, settings);
+    const loaded = (room: string, snapshot: PresenceSnapshot) =>
+      this.#writer.ledger.heardSnapshot(room, snapshot);
+    this.#presence = new PresenceRelay(this.hub, this.#fanOut, presence, clock, logger, settings, loaded);
     this.#relay = new Relay(broker, this.hub, this.#fanOut, clock, logger, settings, {
       live: (room) => this.#status.live(room),
       presenceVersion: (room, version) => this.#presence.check(room, version),

@@ -44,14 +44,18 @@ export class OutboxTotal implements Work {
     if (this.#unchecked > this.#bytesMax / CHECKS_PER_CAP) this.check();
   }
 
+  /** Called every second as well. Where nothing came to wait since the last time, there is nothing to look for in thousands of connections. */
   check(): void {
-    if (this.#bytesMax > 0) this.#turn.add(this);
+    if (this.#bytesMax > 0 && this.#unchecked > 0) this.#turn.add(this);
   }
 
   /** Counts on, a piece at a time: a thousand that stand still may be a million buffers. */
   step(turn: Turn): boolean {
-    this.#unchecked = 0;
-    this.#count ??= countOf(this.#bytesMax, this.#sessions());
+    if (!this.#count) {
+      // What comes to wait during the count may be behind where it is, and is looked at the next time.
+      this.#unchecked = 0;
+      this.#count = countOf(this.#bytesMax, this.#sessions());
+    }
     if (this.#count?.add(turn)) return true;
     if (this.#count?.free(this.#bytesMax, this.#close, turn)) return true;
     this.#count = undefined;

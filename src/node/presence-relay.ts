@@ -49,7 +49,7 @@ const NOT_READ: Read = { generation: -1, snapshot: undefined };
 const READS_MAX = 16;
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 2000;
-/** How long a joiner's own change may take through the channel before the store is asked. */
+/** How long nothing may come through the channel while a joiner waits for its own change, before the store is asked. */
 const OWN_CHANGE_MS = 250;
 
 export class PresenceRelay {
@@ -58,6 +58,8 @@ export class PresenceRelay {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #settings: PresenceRelaySettings;
+  /** A snapshot may hold changes that nobody heard of. */
+  readonly #loaded: (room: string, snapshot: PresenceSnapshot) => void;
   readonly #rooms = new Map<string, Followed>();
   /** Called when a replica moved on: joins waiting for their own change look again. */
   readonly #watchers = new Map<string, Set<() => void>>();
@@ -71,7 +73,9 @@ export class PresenceRelay {
     clock: Clock,
     logger: Logger,
     settings: PresenceRelaySettings,
+    loaded: (room: string, snapshot: PresenceSnapshot) => void,
   ) {
+    this.#loaded = loaded;
     this.#frames = new PresenceFrames(hub, fanOut);
     this.#store = store;
     this.#clock = clock;
@@ -164,16 +168,20 @@ export class PresenceRelay {
     const replica = this.#rooms.get(subscription.room)?.replica;
     // Not to be trusted just now: a snapshot for all is on its way.
     if (replica?.version === undefined) return;
-    replica.seal();
+    if (subscription.presence === 'full') replica.seal();
     this.#frames.tellOne(subscription, replica.view);
   }
 
-  /** In the turn in which a joiner is answered: the present view, and from here on frames that join on to it. */
+  /** In the turn in which somebody is answered: the present view. */
+  latest(room: string, fallback: PresenceSnapshot): PresenceSnapshot {
+    const replica = this.#rooms.get(room)?.replica;
+    return replica?.version === undefined ? fallback : replica.view;
+  }
+
+  /** The same, and from here on diffs that join on to it. */
   sealed(room: string, fallback: PresenceSnapshot): PresenceSnapshot {
-    const followed = this.#rooms.get(room);
-    if (followed?.replica.version === undefined) return fallback;
-    followed.replica.seal();
-    return followed.replica.view;
+    this.#rooms.get(room)?.replica.seal();
+    return this.latest(room, fallback);
   }
 
   #load(room: string, followed: Followed): Promise<void> {
@@ -207,6 +215,7 @@ export class PresenceRelay {
       if (read.generation !== followed.generation) continue;
       if (read.snapshot && followed.replica.load(read.snapshot)) {
         followed.loading = undefined;
+        this.#loaded(room, read.snapshot);
         this.#tellSnapshot(room, followed);
         return;
       }
@@ -261,8 +270,18 @@ export class PresenceRelay {
         if (watchers.size === 0 && this.#watchers.get(room) === watchers) this.#watchers.delete(room);
         resolve();
       };
+      const untilMs = this.#clock.now() + this.#settings.redisDeadlineMs;
+      let timer = this.#clock.after(OWN_CHANGE_MS, () => this.#clock.afterTurn(timeOut));
+      let seen = followed.replica.version;
       // What came while this process was busy is still in the socket; it counts.
-      const timer = this.#clock.after(OWN_CHANGE_MS, () => this.#clock.afterTurn(done));
+      const timeOut = () => {
+        const present = followed.replica.version;
+        // Late, but nothing is missing: a copy that moves on is good, and another one would be told to everybody.
+        const isLate = present !== undefined && present !== seen && this.#clock.now() < untilMs;
+        if (!isLate) return done();
+        seen = present;
+        timer = this.#clock.after(OWN_CHANGE_MS, () => this.#clock.afterTurn(timeOut));
+      };
       watchers.add(look);
     });
   }
@@ -283,7 +302,7 @@ export class PresenceRelay {
   #tellWindow(room: string, followed: Followed): void {
     followed.window?.cancel();
     followed.window = undefined;
-    this.#frames.tellWindow(room, followed.replica.takeWindow(), followed.replica.view.members === undefined);
+    this.#frames.tellWindow(room, followed.replica.takeWindow(), followed.replica.isCounting);
   }
 
   #tellSnapshot(room: string, followed: Followed): void {

@@ -9,6 +9,7 @@
 import { BrokerError } from '../broker/broker.ts';
 import type { PresenceStore } from '../broker/presence.ts';
 import type { Clock, Timer } from '../core/clock.ts';
+import { Fifo } from '../core/fifo.ts';
 import type { Logger } from '../core/logger.ts';
 import type { LeftReason } from '../core/member.ts';
 import { type FormerState, type Holding, PresenceLedger } from '../core/presence-ledger.ts';
@@ -19,6 +20,8 @@ export interface PresenceWriterSettings {
 
 /** Writes under way at once; a rebuild of 100,000 members must not queue them all in Redis. */
 const WRITES_MAX = 256;
+/** Of these, for a rebuild. */
+const REBUILDS_MAX = 64;
 /** What Redis refuses, all of it is refused again: less often with each round in which nothing was written. */
 const RETRY_MIN_MS = 200;
 const RETRY_MAX_MS = 3200;
@@ -36,8 +39,9 @@ export class PresenceWriter {
   readonly #settings: PresenceWriterSettings;
   /** Writes under way, each with those who asked before it began. */
   readonly #writing = new Map<Holding, readonly Waiter[]>();
-  /** Dirty and not being written, in the order they became so. */
-  readonly #waiting = new Set<Holding>();
+  /** Dirty and not being written, in the order they became so. Not a Set alone: taking from its front again and again walks over all that was taken before. */
+  readonly #waiting = new Fifo<Holding>();
+  readonly #isWaiting = new Set<Holding>();
   /** Writes that failed: they wait for the retry timer, or for Redis to be back. */
   readonly #putOff = new Set<Holding>();
   readonly #waiters = new Map<Holding, Waiter[]>();
@@ -96,7 +100,7 @@ export class PresenceWriter {
   async rebuild(): Promise<void> {
     const all = this.ledger.markAllDirty();
     if (all.length > 0) this.#logger.info({ held: all.length }, 'presence: holding everything again');
-    await Promise.allSettled(all.map((holding) => this.#settled(holding)));
+    await this.#settleAll(all);
     for (const room of [...this.ledger.rooms()]) {
       if (this.#stopped) return;
       try {
@@ -117,7 +121,7 @@ export class PresenceWriter {
 
   #retry(): void {
     this.#retryTimer = undefined;
-    for (const holding of this.#putOff) this.#waiting.add(holding);
+    for (const holding of this.#putOff) this.#wait(holding);
     this.#putOff.clear();
     this.#pump();
   }
@@ -126,12 +130,26 @@ export class PresenceWriter {
   stop(): void {
     this.#stopped = true;
     this.#waiting.clear();
+    this.#isWaiting.clear();
     this.#putOff.clear();
     for (const holding of [...this.#writing.keys(), ...this.#waiters.keys()]) {
       const code = this.#writing.has(holding) ? 'unknown_outcome' : 'unavailable';
       for (const waiter of this.#takeWaiters(holding))
         waiter.reject(new BrokerError(code, 'the node is stopping'));
     }
+  }
+
+  /** A few at a time: who joins meanwhile waits for those, and not for everybody the node holds. */
+  async #settleAll(holdings: readonly Holding[]): Promise<void> {
+    const left = holdings[Symbol.iterator]();
+    const settleInTurn = async () => {
+      for (const holding of left) {
+        if (this.#stopped) return;
+        // What failed is tried again by itself, and one that left meanwhile is written as such.
+        await this.#settled(holding).catch(() => undefined);
+      }
+    };
+    await Promise.all(Array.from({ length: REBUILDS_MAX }, settleInTurn));
   }
 
   #settled(holding: Holding): Promise<number> {
@@ -147,14 +165,21 @@ export class PresenceWriter {
   #enqueue(holding: Holding): void {
     if (this.#stopped || this.#writing.has(holding)) return;
     this.#putOff.delete(holding);
-    this.#waiting.add(holding);
+    this.#wait(holding);
     this.#pump();
   }
 
+  #wait(holding: Holding): void {
+    if (this.#isWaiting.has(holding)) return;
+    this.#isWaiting.add(holding);
+    this.#waiting.push(holding);
+  }
+
   #pump(): void {
-    for (const holding of this.#waiting) {
-      if (this.#writing.size >= WRITES_MAX) return;
-      this.#waiting.delete(holding);
+    while (this.#writing.size < WRITES_MAX) {
+      const holding = this.#waiting.shift();
+      if (!holding) return;
+      this.#isWaiting.delete(holding);
       void this.#write(holding);
     }
   }

@@ -121,11 +121,11 @@ export class Relay {
     return this.#rooms.get(room)?.stream;
   }
 
-  /** What was read for a joiner is kept for the next ones. */
-  backfill(room: string, epoch: string, entries: readonly Entry[]): void {
+  /** What was read for a joiner is kept for the next ones. `keptFrom`: the store keeps nothing before it. */
+  backfill(room: string, epoch: string, entries: readonly Entry[], keptFrom?: number): void {
     const stream = this.#rooms.get(room)?.stream;
     if (!stream) return;
-    stream.backfill(epoch, entries);
+    stream.backfill(epoch, entries, keptFrom);
     this.#rings.touch(room, stream);
   }
 

@@ -173,7 +173,8 @@ export class RoomRequests {
     const { presence } = this.#parts;
     const subscription = session.subscriptions.get(room);
     if (subscription) this.#parts.fanOut.flushTo(subscription);
-    const view = presence.sealed(room, known);
+    const view =
+      subscription?.presence === 'full' ? presence.sealed(room, known) : presence.latest(room, known);
     presenceTold(session, room, view.version);
     session.connection.send(
       presenceReply({ id, room, version: view.version, count: view.count, members: view.members }),

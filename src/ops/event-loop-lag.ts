@@ -7,7 +7,8 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { systemClock } from './system-clock.ts';
 
-const RESOLUTION_MS = 20;
+/** A timer of this period is what is late, so a loop that stood still may have done so for as much longer as this. */
+const RESOLUTION_MS = 5;
 const NANOSECONDS_PER_MS = 1e6;
 /** Readers come every few seconds; what happened is told for one to two windows. */
 export const LAG_WINDOW_MS = 10_000;

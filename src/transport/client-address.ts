@@ -20,7 +20,8 @@ export function clientAddress(proxies: string | undefined): AddressOf {
     if (family === 0 || !trusted.check(peer, family === 6 ? 'ipv6' : 'ipv4')) return peer;
     const forwarded = [request.headers['x-forwarded-for'] ?? []].flat().join(',');
     const last = bare(forwarded.slice(forwarded.lastIndexOf(',') + 1).trim());
-    return isIP(last) === 0 ? peer : last;
+    // A copy: as a part of the header it would keep all of that in memory for as long as its connection.
+    return isIP(last) === 0 ? peer : Buffer.from(last).toString();
   };
 }
 

@@ -41,6 +41,11 @@ export function refuseUpgrade(
   const path = (request.url ?? '').split('?', 1)[0];
   if (path !== WS_PATH) return { status: 404, message: `WebSockets are at ${WS_PATH}` };
   if (request.method !== 'GET') return { status: 405, message: 'a WebSocket begins with GET' };
+  // Of a request that has a body, newer releases of Node hand over a stream that is no socket.
+  const { 'content-length': bodyBytes = '0', 'transfer-encoding': coding } = request.headers;
+  if (bodyBytes !== '0' || coding !== undefined) {
+    return { status: 400, message: 'a request for a WebSocket has no body' };
+  }
   if (request.rawHeaders.length > 2 * HEADERS_MAX) {
     return { status: 431, message: `a request has at most ${HEADERS_MAX} headers` };
   }
@@ -74,7 +79,7 @@ export function sendRefusal(socket: Socket, refusal: UpgradeRefusal): void {
     ...(HEADERS_OF[status] ?? []),
   ];
   // The HTTP server does not watch this socket any more: without the end a peer that stays could hold it for ever.
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroySoon());
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
 }
 
 /** Subprotocols offered, without the value that carries a token. */

@@ -215,6 +215,8 @@ export class WsConnection implements Connection, DirectWriter {
    */
   pong(payload: Buffer): void {
     if (this.waitingBytes <= PONGS_QUEUED_BYTES_MAX) {
+      // Thousands of pings may come in one read: their pongs are one write.
+      if (this.#isOpen) this.#parts.turn.cork(this);
       this.write(pongFrame(payload));
       return;
     }

@@ -12,11 +12,13 @@ import type { Connection } from '../core/connection.ts';
 import type { Logger } from '../core/logger.ts';
 import { TokenBucket } from '../core/rate-limit.ts';
 import { closeWith } from '../node/replies.ts';
+import type { Turn } from '../node/turn.ts';
 import { CLOSE, type CloseCode } from '../protocol/codes.ts';
 import { SUBPROTOCOL } from '../protocol/limits.ts';
 import { AddressLimit } from './address-limit.ts';
 import type { AddressOf } from './client-address.ts';
 import { refuseUpgrade, sendRefusal, type UpgradeRefusal } from './upgrade.ts';
+import { UpgradeQueue, type UpgradeRequest } from './upgrade-queue.ts';
 import { DirectWrite, type DirectWriteSettings } from './direct-write.ts';
 import { WsConnection, type WsConnectionParts, type WsConnectionSettings } from './ws-connection.ts';
 import { type HeartbeatSettings, WsHeartbeat } from './ws-heartbeat.ts';
@@ -39,7 +41,7 @@ export interface WsListenerParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly turn: WsConnectionParts['turn'];
+  readonly turn: WsConnectionParts['turn'] & Pick<Turn, 'add'>;
   readonly outbox: WsConnectionParts['outbox'];
   readonly opened: (connection: Connection) => ConnectionSink;
   /** Whose connection it is, for the limit per address. Default: the other end of the socket. */
@@ -64,6 +66,9 @@ export class WsListener {
   readonly #connections = new Set<WsConnection>();
   readonly #addresses: AddressLimit;
   readonly #upgrades: TokenBucket;
+  readonly #waiting: UpgradeQueue;
+  readonly #failedEarly = (error: Error) =>
+    this.#parts.logger.debug({ error: error.message }, 'socket failed before the upgrade');
   #draining = false;
   /** Told when the last connection is gone, once `stop` waits for that. */
   #emptied: (() => void) | undefined;
@@ -79,6 +84,7 @@ export class WsListener {
       settings.limitUpgradesPerSecond,
       clock.now(),
     );
+    this.#waiting = new UpgradeQueue(parts.turn, (upgrade) => this.#upgrade(upgrade));
     // A constant of its own because the types of `ws` do not know `closeTimeout` yet.
     const options = {
       noServer: true,
@@ -98,14 +104,16 @@ export class WsListener {
     this.#server = new WebSocketServer(options);
     // What `ws` refuses by itself (a bad key) is answered like the rest.
     this.#server.on('wsClientError', (error, socket) =>
-      sendRefusal(socket as Socket, { status: 400, message: error.message }),
+      this.#refuse(socket as Socket, { status: 400, message: error.message }),
     );
   }
 
   attach(http: Server): void {
-    http.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
-      this.#upgrade(request, socket, head),
-    );
+    http.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      // `ws` listens for errors only once it has the socket; without this a reset before that ends the process.
+      socket.on('error', this.#failedEarly);
+      this.#waiting.add({ request, socket, head });
+    });
     this.#heartbeat.start();
   }
 
@@ -131,19 +139,25 @@ export class WsListener {
     force.cancel();
   }
 
-  #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    // `ws` listens for errors only once it has the socket; without this a reset before that ends the process.
-    const ignore = (error: Error) =>
-      this.#parts.logger.debug({ error: error.message }, 'socket failed before the upgrade');
-    socket.on('error', ignore);
+  #upgrade({ request, socket, head }: UpgradeRequest): void {
+    // Gone while it waited: it has no address any more, and nobody is to be answered.
+    if (socket.destroyed) return;
     const address = this.#parts.addressOf?.(request) ?? socket.remoteAddress ?? '';
     const refusal = refuseUpgrade(request, this.#parts.origins) ?? this.#overLimit(address);
     if (refusal) {
-      sendRefusal(socket, refusal);
+      this.#refuse(socket, refusal);
       return;
     }
-    socket.off('error', ignore);
+    socket.off('error', this.#failedEarly);
     this.#server.handleUpgrade(request, socket, head, (ws) => this.#open(ws, socket, address));
+  }
+
+  #refuse(socket: Socket, refusal: UpgradeRefusal): void {
+    sendRefusal(socket, refusal);
+    // Behind a response that its peer does not read, a refusal is never sent, and nobody else watches this socket.
+    const { clock, settings } = this.#parts;
+    const timer = clock.after(settings.closeTimeoutMs, () => socket.destroy());
+    socket.once('close', () => timer.cancel());
   }
 
   #overLimit(address: string): UpgradeRefusal | undefined {
@@ -184,6 +198,10 @@ export class WsListener {
     return this.#parts.logger;
   }
 
+  afterTurn(run: () => void): void {
+    this.#parts.clock.afterTurn(run);
+  }
+
   forget(connection: WsConnection, address: string): void {
     this.#connections.delete(connection);
     this.#heartbeat.remove(connection);
@@ -203,13 +221,13 @@ class Opened implements SocketEvents {
   readonly #connection: WsConnection;
   readonly #address: string;
   readonly #sink: ConnectionSink;
-  readonly #listener: Pick<WsListener, 'logger' | 'forget'>;
+  readonly #listener: Pick<WsListener, 'logger' | 'forget' | 'afterTurn'>;
 
   constructor(
     connection: WsConnection,
     address: string,
     sink: ConnectionSink,
-    listener: Pick<WsListener, 'logger' | 'forget'>,
+    listener: Pick<WsListener, 'logger' | 'forget' | 'afterTurn'>,
   ) {
     this.#connection = connection;
     this.#address = address;
@@ -222,6 +240,10 @@ class Opened implements SocketEvents {
     if (!this.#connection.isOpen) return;
     if (isBinary) closeWith(this.#connection, CLOSE.unsupportedData, 'only text frames are spoken here');
     else this.#sink.text(data.toString());
+  }
+
+  afterTurn(run: () => void): void {
+    this.#listener.afterTurn(run);
   }
 
   pinged(payload: Buffer): void {

@@ -177,6 +177,18 @@ describe('targets', () => {
     expect(stall).toMatchObject({ isHit: false, measured: '60 ms in the worst run' });
   });
 
+  it('of stalls look also at rows in which the generator was the limit: it has other cores', () => {
+    const several = new Rows();
+    const at = (perSecond: number, stallMs: number, generatorPercent: number) =>
+      several.add('roomcast', { setting: { perSecond }, figures: { stallMs, generatorPercent } });
+    at(1000, 10, 50);
+    at(8000, 70, 95);
+    const stall = judged('fanout', several.finish(['roomcast'])).find(({ target }) =>
+      target.includes('stall'),
+    );
+    expect(stall).toMatchObject({ isHit: false, measured: '70 ms in the worst run' });
+  });
+
   it('of what must not happen at all look at the worst run', () => {
     const several = new Rows();
     for (const missing of [0, 3, 0]) several.add('nats', { setting: { rate: 9 }, figures: { missing } });

@@ -31,6 +31,17 @@ describe('a store of bodies', () => {
     );
   });
 
+  it('wastes no more than a quarter on bodies of any one size', () => {
+    // Of bodies just over 8 KB one fitted into each slab of 16 KB: twice the memory that was reckoned.
+    for (const bytes of [1000, 3000, 4096, 4097, 5500, 8200, 8300, 16_383, 32_000]) {
+      const store = new BodyStore();
+      for (let n = 0; n < 100; n += 1) store.push(n, Buffer.alloc(bytes));
+      const slabs = new Set(Array.from({ length: store.size }, (_, nth) => store.body(nth).buffer));
+      const held = [...slabs].reduce((sum, { byteLength }) => sum + byteLength, 0);
+      expect(held).toBeLessThan(1.34 * 100 * bytes + 16_384);
+    }
+  });
+
   it('holds no slab of which nothing is kept', () => {
     const store = new BodyStore();
     for (let n = 0; n < 10_000; n += 1) {

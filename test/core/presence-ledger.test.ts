@@ -9,6 +9,22 @@ function written(holding: Holding | undefined): void {
 }
 
 describe('the presence ledger', () => {
+  it('keeps apart who is held in a room, from the first one to the last', () => {
+    const ledger = new PresenceLedger();
+    const ann = ledger.enter('r', 'ann', undefined);
+    expect([ledger.get('r', 'bob'), ledger.get('s', 'ann')]).toEqual([undefined, undefined]);
+    const bob = ledger.enter('r', 'bob', undefined);
+    expect([ledger.get('r', 'ann'), ledger.get('r', 'bob')]).toEqual([ann, bob]);
+    expect([...ledger.present('r')]).toEqual(['ann', 'bob']);
+    ledger.forget(ann);
+    expect([ledger.get('r', 'ann'), ledger.get('r', 'bob')]).toEqual([undefined, bob]);
+    // Forgotten already, and somebody else is there.
+    ledger.forget(ann);
+    expect([...ledger.present('r')]).toEqual(['bob']);
+    ledger.forget(bob);
+    expect([[...ledger.rooms()], [...ledger.present('r')]]).toEqual([[], []]);
+  });
+
   it('is dirty at the first connection of a user, not at the next ones', () => {
     const ledger = new PresenceLedger();
     const holding = ledger.enter('r', 'ann', undefined);

@@ -123,6 +123,23 @@ describe('while a snapshot is read', () => {
   });
 });
 
+describe('the members of a copy', () => {
+  it('are one list for all who ask between two changes, and stay as they were then for who has it', () => {
+    const replica = loaded(1, 'ann');
+    const before = replica.view.members;
+    expect(replica.view.members).toBe(before);
+    replica.apply(joined(1, 'bob'));
+    expect(users(replica)).toEqual(['ann', 'bob']);
+    replica.apply(updated(2, 'bob', '{"n":1}'));
+    expect(replica.view.members?.at(-1)).toMatchObject({ user: 'bob', state: '{"n":1}' });
+    replica.apply(left(3, ['ann']));
+    expect(users(replica)).toEqual(['bob']);
+    replica.load(snapshot(9, 'cid'));
+    expect(users(replica)).toEqual(['cid']);
+    expect(before?.map(({ user }) => user)).toEqual(['ann']);
+  });
+});
+
 describe('a window', () => {
   it('merges what does not depend on its order', () => {
     const replica = loaded(0, 'old');

@@ -121,6 +121,60 @@ describe('the ring of a room', () => {
     expect(given.map(({ body }) => body?.toString())).toEqual(given.map(({ text }) => text));
   });
 
+  describe('asked for the newest', () => {
+    const at = (seq: number, epoch = 'e1') => ({ epoch, seq });
+    const newest = (ring: RoomBuffer, seq: number, count: number, epoch?: string) =>
+      ring.newest(at(seq, epoch), count)?.map((kept) => kept.seq);
+
+    it('gives them where it has so many, or all that there ever were', () => {
+      const ring = filled(5, 8);
+      expect(newest(ring, 8, 3)).toEqual([6, 7, 8]);
+      expect(newest(ring, 8, 4)).toEqual([5, 6, 7, 8]);
+      expect(newest(ring, 8, 5)).toBeUndefined();
+      expect(newest(ring, 8, 3, 'e2')).toBeUndefined();
+      expect(newest(ring, 9, 3)).toBeUndefined();
+      expect(newest(filled(1, 3), 3, 10)).toEqual([1, 2, 3]);
+    });
+
+    it('gives fewer once it knows that the store keeps no older ones', () => {
+      const ring = filled(5, 6);
+      ring.nothingBefore(at(6), 4);
+      expect(newest(ring, 6, 10)).toBeUndefined();
+      ring.nothingBefore(at(6, 'e2'), 5);
+      expect(newest(ring, 6, 10)).toBeUndefined();
+      ring.nothingBefore(at(6), 5);
+      expect(newest(ring, 6, 10)).toEqual([5, 6]);
+      ring.append('e1', entry(7));
+      expect(newest(ring, 7, 10)).toEqual([5, 6, 7]);
+      // What it drops itself, the store may have.
+      ring.append('e1', entry(8));
+      ring.append('e1', entry(9));
+      expect(ring.length).toBe(4);
+      expect(newest(ring, 9, 10)).toBeUndefined();
+    });
+
+    it('gives none where nothing is kept, until something is, or something was missed', () => {
+      const ring = new RoomBuffer(LIMITS);
+      expect(newest(ring, 20, 10)).toBeUndefined();
+      ring.nothingBefore(at(20), 20);
+      expect(newest(ring, 20, 10)).toBeUndefined();
+      ring.nothingBefore(at(20), 21);
+      expect(newest(ring, 20, 10)).toEqual([]);
+      ring.append('e1', entry(21));
+      expect(newest(ring, 21, 10)).toEqual([21]);
+      ring.append('e1', entry(23));
+      expect(newest(ring, 23, 10)).toBeUndefined();
+    });
+  });
+
+  it('makes no more entries than are asked for, and those once', () => {
+    const ring = filled(1, 4);
+    const [third] = ring.after({ epoch: 'e1', seq: 2 }) ?? [];
+    expect(ring.after({ epoch: 'e1', seq: 2 })?.[0]).toBe(third);
+    expect(seqsAfter(ring, 0)).toEqual([1, 2, 3, 4]);
+    expect(seqsAfter(ring, 3)).toEqual([4]);
+  });
+
   it('gives back its memory when cleared', () => {
     const ring = filled(1, 4);
     ring.clear();

@@ -150,12 +150,13 @@ describe('the queue of a room', () => {
           } else {
             const own = { ...item, started: false, done: false, gate: gate() };
             frames.push(own);
-            queue.run(item.room, item.kind, () => {
+            const task = () => {
               own.started = true;
               if (!item.atOnce) return own.gate.opened;
               own.done = true;
               return undefined;
-            });
+            };
+            queue.run(item.room, item.kind, task, 10);
           }
           frames.forEach((own, place) => {
             const before = frames.slice(0, place).filter((other) => other.room === own.room);
@@ -165,7 +166,8 @@ describe('the queue of a room', () => {
             );
             expect(own.started).toBe(!blocked);
           });
-          expect(queue.waiting).toBe(frames.filter((own) => !own.started).length);
+          const waiting = frames.filter((own) => !own.started).length;
+          expect([queue.waiting, queue.waitingCharacters]).toEqual([waiting, 10 * waiting]);
         }
       }),
       { numRuns: 100 },

@@ -172,6 +172,28 @@ describe('the order of frames', () => {
     expect(client.connection.messages('r').map((message) => message.data)).toEqual([0, 1, 2]);
   });
 
+  it('limits how much may wait: a join that is never answered would let one client fill the memory', async () => {
+    const { hello, store, settle } = begin();
+    const client = await hello('ann');
+    const held = gate();
+    store.before('subscribe', () => held.opened);
+    client.say({ type: 'join', id: 'j', room: 'r' });
+    const data = 'x'.repeat(30_000);
+    for (let n = 0; n < 40; n += 1) client.say({ type: 'publish', id: n, room: 'r', data });
+    const refused = client.connection.of('error').map(({ id }) => id);
+    expect(client.connection.of('error')[0]).toMatchObject({ code: 'rate_limited', retryAfterMs: 100 });
+    // What is waited for comes to half a megabyte, and one frame more.
+    expect(refused).toEqual(Array.from({ length: 22 }, (_, n) => n + 18));
+    held.open();
+    await settle();
+    expect(client.connection.messages('r')).toHaveLength(18);
+    // All of it is forgotten with what waited.
+    client.say({ type: 'leave', room: 'r' }, { type: 'join', id: 'again', room: 'r' });
+    client.say({ type: 'publish', id: 'last', room: 'r', data: 'y' });
+    await settle();
+    expect(client.connection.reply('last')).toMatchObject({ type: 'ok' });
+  });
+
   it('does nothing for a connection that went away while its frames waited', async () => {
     const { hello, store, settle } = begin();
     const client = await hello('ann');

@@ -82,6 +82,7 @@ function turnByTurn(limitOutboxBytes = 0) {
     leave,
     newSession,
     members,
+    every: (ms: number, run: () => void) => still.every(ms, run),
     take,
     takeAll,
     isIdle: () => waiting.length === 0,
@@ -130,6 +131,23 @@ describe('a turn of the event loop', () => {
     longest = Math.max(longest, takeAll());
     expect(longest).toBeLessThanOrEqual(TURN_MS_MAX);
     expect(having(big, 1, 2, 3, 4, 5, 6, 7)).toBe(big.length);
+  });
+
+  it('lets timers run and replies leave between the pieces of a large room', () => {
+    const { fanOut, members, newSession, every, turn, take } = turnByTurn();
+    const big = members('big', 10_000);
+    const pinging = newSession('pinging');
+    let beats = 0;
+    every(10, () => (beats += 1));
+    fanOut.append('big', frame(0));
+    for (let turns = 1; turns <= 4; turns += 1) {
+      turn.cork(pinging.connection);
+      pinging.connection.send(JSON.stringify({ type: 'pong' }));
+      take();
+      expect(pinging.connection.frames).toHaveLength(turns);
+      expect(beats).toBeGreaterThanOrEqual(turns);
+      expect(having(big, 0)).toBeLessThan(big.length);
+    }
   });
 
   it('brings small rooms theirs although large ones are not done', () => {

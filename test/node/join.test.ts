@@ -218,6 +218,24 @@ describe('a join with a position', () => {
     expect(reads(store)).toEqual(['read r', 'history r']);
   });
 
+  it('asks for "the last n" once also where fewer than n are kept', async () => {
+    // Of a room whose history has expired every joiner asked the store, until n new messages had come.
+    const { hello, store, clock } = begin({ historyTtlS: 300 });
+    await published(store, 'r', 9);
+    clock.advance(301_000);
+    for (const name of ['ann', 'bob']) {
+      const client = await hello(name);
+      expect(await client.join('r', { history: 3 })).toMatchObject({ seq: 9, messages: [] });
+    }
+    await published(store, 'r', 1);
+    for (const name of ['cid', 'dan']) {
+      const client = await hello(name);
+      await client.join('r', { history: 3 });
+      expect(client.connection.seqs('r')).toEqual([10]);
+    }
+    expect(reads(store)).toEqual(['read r', 'history r']);
+  });
+
   it('reads again where more was heard meanwhile than memory holds', async () => {
     const { hello, store, settle } = begin({ ringMessages: 2 });
     const ann = await hello('ann');

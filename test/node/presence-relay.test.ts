@@ -30,7 +30,7 @@ beforeEach(() => {
       }),
   } as unknown as PresenceStore;
   const fanOut = new FanOut(hub, new Turn(clock), clock, config);
-  relay = new PresenceRelay(hub, fanOut, store, clock, createRecordingLogger(), config);
+  relay = new PresenceRelay(hub, fanOut, store, clock, createRecordingLogger(), config, () => undefined);
 });
 
 function changes(room: string, count: number): void {

@@ -60,6 +60,40 @@ beforeEach(() => {
 const unknown = new BrokerError('unknown_outcome', 'no answer in time');
 const refused = new BrokerError('unavailable', 'Redis is away');
 
+describe('a rebuild', () => {
+  it('lets who joins meanwhile wait for a few of those the node holds, not for all', async () => {
+    // All were asked for at once, and a join on the node stood behind a hundred thousand of them.
+    answerAtOnce = true;
+    await Promise.all(Array.from({ length: 2000 }, (_, n) => writer.enter('r', `user-${n}`, undefined)));
+    answerAtOnce = false;
+    writes = [];
+    const rebuilt = writer.rebuild();
+    const late = writer.enter('r', 'late', undefined);
+    await settle();
+    const place = asked().indexOf('hold r late {}');
+    expect(place).toBeGreaterThanOrEqual(0);
+    expect(place).toBeLessThan(100);
+    await answer(place);
+    expect(await late).toBeGreaterThan(0);
+    answerAtOnce = true;
+    for (const { gate: own } of writes) own.open();
+    await rebuilt;
+    expect(new Set(asked().filter((what) => what.startsWith('hold'))).size).toBe(2001);
+  });
+
+  it('goes on past what fails, and ends with the node', async () => {
+    answerAtOnce = true;
+    for (const user of ['ann', 'bob']) await writer.enter('r', user, undefined);
+    answerAtOnce = false;
+    writes = [];
+    const rebuilt = writer.rebuild();
+    await answer(0, refused);
+    writer.stop();
+    await rebuilt;
+    expect(asked().filter((what) => what.startsWith('reconcile'))).toEqual([]);
+  });
+});
+
 describe('the presence writer', () => {
   it('writes the first connection of a user and not the next ones', async () => {
     const first = writer.enter('r', 'ann', undefined);

@@ -224,6 +224,29 @@ describe('a joiner', () => {
     expect(frames).toMatchObject([{ previous: version, joined: [{ user: 'eve' }], count: 4 }]);
   });
 
+  it('whose own change is late tells nobody a snapshot while the others keep coming', async () => {
+    // A good copy was thrown away for each of them, and all members were told everybody: more work, and later still.
+    const [one] = beginTwo();
+    const ann = await one.hello('ann');
+    await ann.join('r');
+    await one.advance(200);
+    told(ann);
+    one.store.delayEvents();
+    const joiners: Client[] = [];
+    for (const user of ['b', 'c', 'd', 'e']) {
+      const client = await one.hello(user);
+      client.say({ type: 'join', id: 'j', room: 'r' });
+      joiners.push(client);
+    }
+    for (let n = 0; n < 4; n += 1) {
+      await one.advance(200);
+      one.store.deliver(1);
+    }
+    await one.advance(200);
+    for (const client of joiners) expect(client.connection.reply('j')).toMatchObject({ type: 'joined' });
+    expect(told(ann).every((frame) => frame.members === undefined)).toBe(true);
+  });
+
   it('is answered after its own write, also where the channel is slow', async () => {
     const { hello, store, advance } = begin();
     const ann = await hello('ann');
@@ -246,6 +269,34 @@ describe('a joiner', () => {
 });
 
 describe('the state of a user', () => {
+  it('that was set elsewhere while nothing was heard here is what a rebuild writes', async () => {
+    const [one, two] = beginTwo();
+    const [here, there] = [await one.hello('ann'), await two.hello('ann')];
+    for (const client of [here, there]) await client.join('r', { state: { n: 1 } });
+    await one.advance(200);
+    one.store.loseLink();
+    expect(await there.request({ type: 'state', room: 'r', state: { n: 2 } })).toMatchObject({ type: 'ok' });
+    one.store.relink();
+    await one.advance(12_000);
+    one.store.empty();
+    one.store.rebuild();
+    await one.advance(200);
+    const reply = await one.store.presence.snapshot('r', 10);
+    expect(reply.members).toMatchObject([{ user: 'ann', state: '{"n":2}' }]);
+  });
+
+  it('that was acknowledged is in what its own connection is told when it joins again', async () => {
+    const { hello, store, advance } = begin();
+    const ann = await hello('ann');
+    await ann.join('r', { state: { n: 1 } });
+    await advance(200);
+    store.delayEvents();
+    expect(await ann.request({ type: 'state', room: 'r', state: { n: 2 } })).toMatchObject({ type: 'ok' });
+    ann.say({ type: 'join', id: 'again', room: 'r' });
+    await advance(300);
+    expect(ann.connection.reply('again')).toMatchObject({ members: [{ user: 'ann', state: { n: 2 } }] });
+  });
+
   it('is told as updated, the last one of a window, and belongs to the user', async () => {
     const { hello, advance } = begin();
     const [watcher, ann, annToo] = [await hello('watcher'), await hello('ann'), await hello('ann')];
@@ -461,6 +512,38 @@ describe('what a member chose to receive', () => {
   });
 });
 
+describe('a storm of joins', () => {
+  it('is one count for who wants counts, before and after its own join', async () => {
+    const { hello, advance } = begin();
+    const early = await hello('early');
+    await early.join('r', { presence: 'count' });
+    await advance(200);
+    told(early);
+    const late = await hello('late');
+    await late.join('r', { presence: 'count' });
+    for (const user of ['b', 'c', 'd']) await (await hello(user)).join('r');
+    await advance(200);
+    expect([told(early), told(late)]).toEqual([[{ count: 5 }], [{ count: 5 }]]);
+  });
+
+  it('joins on to what was told before, whatever those between two joiners asked for', async () => {
+    // Only who is told diffs is a place where a step has to begin.
+    const { hello, advance } = begin();
+    const [ann, bob] = [await hello('ann'), await hello('bob')];
+    await ann.join('r');
+    await advance(200);
+    told(ann);
+    await (await hello('b')).join('r', { presence: 'none' });
+    const { version } = await bob.join('r');
+    await (await hello('c')).join('r', { presence: 'count' });
+    await (await hello('d')).join('r', { presence: 'none' });
+    await advance(200);
+    expect(told(ann)).toEqual([{ count: 5, joined: ['b', 'bob', 'c', 'd'] }]);
+    const frames = bob.connection.of('presence', 'r').filter((frame) => frame['version'] !== version);
+    expect(frames).toMatchObject([{ previous: version, count: 5, joined: [{ user: 'c' }, { user: 'd' }] }]);
+  });
+});
+
 describe('a big room', () => {
   const small = { limitPresenceMembers: 4, limitPresenceResume: 2 };
 
@@ -501,11 +584,13 @@ describe('a big room', () => {
 
 describe('changes that were missed', () => {
   /** Ann, alone in the room on the first of two nodes, who was told all there is. */
-  async function watched(): Promise<{ one: NodeFixture; two: NodeFixture; ann: Client }> {
-    const [one, two] = beginTwo();
+  async function watched(
+    settings: Partial<Config> = {},
+  ): Promise<{ one: NodeFixture; two: NodeFixture; ann: Client }> {
+    const [one, two] = beginTwo(settings);
     const ann = await one.hello('ann');
     await ann.join('r');
-    await one.advance(200);
+    await one.advance(2 * (settings.presenceWindowMs ?? 100));
     told(ann);
     return { one, two, ann };
   }
@@ -582,7 +667,7 @@ describe('changes that were missed', () => {
   });
 
   it('do not hide what was heard before where a joiner gave up waiting for its own', async () => {
-    const { one, two, ann } = await watched();
+    const { one, two, ann } = await watched({ presenceWindowMs: 1000 });
     one.store.delayEvents();
     const bob = await two.hello('bob');
     await bob.join('r');
@@ -592,7 +677,7 @@ describe('changes that were missed', () => {
     await one.advance(200);
     // Of bob's, not of cid's: their window is open when the store is asked.
     one.store.deliver(2);
-    await one.advance(60);
+    await one.advance(310);
     expect(cid.connection.reply('j')).toMatchObject({ count: 2 });
     expect(told(ann)).toEqual([
       { count: 2, joined: ['bob'] },

@@ -557,7 +557,7 @@ describe('a member that takes nothing', () => {
 
   // It once was told 4009, "now": all of them came back within 2 s and filled the node again.
   it('is closed first where all connections together hold too much: the largest, with 1013, and no more than needed', async () => {
-    const { slow, bob, hello, advance } = await begin({
+    const { node, slow, bob, hello, advance } = await begin({
       limitOutboxTotalBytes: 10_000,
       limitOutboxStallMs: 0,
     });
@@ -569,6 +569,8 @@ describe('a member that takes nothing', () => {
     ] as const) {
       client.connection.stuck = true;
       client.connection.queuedBytes = bytes;
+      // As a connection says that it was given something its peer did not take.
+      node.outbox.grew(1);
     }
     await advance(1000);
     expect(slow.connection.of('closing')).toMatchObject([{ code: 1013, reconnect: 'after' }]);
@@ -737,6 +739,7 @@ describe('all that waits on a node', () => {
     const over: unknown[] = [];
     const total = new OutboxTotal(bytesMax, new Turn(clock), () => sessions);
     total.closeWith((session) => over.push(session));
+    total.grew(1);
     total.check();
     clock.flushTurn();
     return over;
@@ -766,6 +769,7 @@ describe('all that waits on a node', () => {
         return over.length === 0 && others < 1000;
       },
     };
+    total.grew(1);
     total.check();
     turn.add(other);
     clock.flushTurn();
@@ -788,6 +792,24 @@ describe('all that waits on a node', () => {
       connection.write(textFrame(JSON.stringify({ type: 'status', redis: 'up', pad: 'y'.repeat(1000) })));
     }
     expect(closed(1500, sharing)).toEqual([]);
+  });
+
+  it('is not looked for where nothing came to wait: nobody is asked, however many there are', () => {
+    const clock = createFakeClock();
+    let asked = 0;
+    const total = new OutboxTotal(2000, new Turn(clock), () => {
+      asked += 1;
+      return [];
+    });
+    total.check();
+    clock.flushTurn();
+    expect(asked).toBe(0);
+    total.grew(1);
+    total.check();
+    clock.flushTurn();
+    total.check();
+    clock.flushTurn();
+    expect(asked).toBe(1);
   });
 
   it('is looked at as soon as a good part of the cap came to wait, not only once a second', async () => {
@@ -832,7 +854,7 @@ function rig(settings: FixtureOptions['settings'] = {}) {
   const turn = new Turn(clock);
   const outbox = new OutboxTotal(all.limitOutboxTotalBytes, turn, () => hub.sessions());
   const fanOut = new FanOut(hub, turn, clock, all);
-  const presence = new PresenceRelay(hub, fanOut, store.presence, clock, logger, all);
+  const presence = new PresenceRelay(hub, fanOut, store.presence, clock, logger, all, () => undefined);
   const relay = new Relay(store.broker, hub, fanOut, clock, logger, all, {
     live: () => undefined,
     presenceVersion: () => undefined,

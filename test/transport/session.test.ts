@@ -95,6 +95,16 @@ describe('the beginning', () => {
     await peer.gone;
   });
 
+  test('that came while this process stood still is heard', async () => {
+    // After a node was frozen, its timers are called before its sockets are read.
+    const frozen = await LocalServer.forTest({ HELLO_TIMEOUT_MS: '200' });
+    const peer = await RawPeer.open(frozen.port);
+    peer.say({ type: 'hello', user: 'ann' });
+    const until = performance.now() + 400;
+    while (performance.now() < until);
+    expect(await peer.text('welcome')).toMatchObject({ user: 'ann' });
+  });
+
   test('that came in time is not ended by it', async () => {
     const hasty = await LocalServer.forTest({ HELLO_TIMEOUT_MS: '150' });
     const client = await hello(undefined, hasty);

@@ -1,7 +1,8 @@
 /** Which requests become a WebSocket, what the others are told, and that a socket which dies meanwhile harms nobody. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { beforeAll, afterAll, describe, expect, test } from 'vitest';
+import { beforeAll, afterAll, describe, expect, onTestFinished, test } from 'vitest';
+import { listen } from '../support/local-listener.ts';
 import { LocalServer } from '../support/local-server.ts';
 import { exchange, frame, RawPeer, upgradeRequest } from '../support/raw-peer.ts';
 import { TestClient } from '../support/test-client.ts';
@@ -140,6 +141,10 @@ describe('a request is refused with what would be right', () => {
     expect(version?.headers.get('connection')).toMatch(/upgrade/i);
     const method = await exchange(local.port, changed('GET', 'PUT'));
     expect(method?.headers.get('allow')).toBe('GET');
+  });
+
+  test.each(['Content-Length: 5', 'Transfer-Encoding: chunked'])('with a body (%s)', async (header) => {
+    expect(await exchange(local.port, upgradeRequest([header]))).toMatchObject({ status: 400 });
   });
 
   test('without an upgrade, on the path of the WebSocket', async () => {
@@ -303,6 +308,21 @@ describe('a socket that is reset', () => {
     const client = await TestClient.hello(local.url);
     await client.close();
   });
+});
+
+test('a refused peer that does not read what is in front of the refusal is not kept either', async () => {
+  const { port, accepted, http } = await listen();
+  const socket = connect(port, '127.0.0.1');
+  onTestFinished(() => void socket.destroy());
+  socket.on('error', () => undefined).pause();
+  await once(socket, 'connect');
+  socket.write(upgradeRequest([], '/ws').replace('/ws', '/live').replace('Upgrade: websocket\r\n', ''));
+  await expect.poll(() => accepted[0]?.bytesRead).toBeGreaterThan(0);
+  // As a large response that it does not take.
+  accepted[0]?.write(Buffer.alloc(16 << 20));
+  socket.write(upgradeRequest([], '/elsewhere'));
+  await expect.poll(() => accepted[0]?.destroyed, { timeout: 5000 }).toBe(true);
+  await http.close();
 });
 
 test('a refused peer that never closes its side is not kept', async () => {

@@ -110,7 +110,7 @@ export class MemoryBroker implements Broker {
     const { epoch } = room.log;
     const first = key === undefined ? undefined : this.#onceKeys.find(room.name, epoch, user, key);
     if (first) return { epoch, seq: first.seq, duplicate: true };
-    const entry = this.#rooms.of(room.name).append(room, ownMemory(request.body));
+    const entry = this.#rooms.of(room.name).append(room, Buffer.from(request.body));
     // Remembered before it is told: a listener that publishes the key again at once must find it.
     if (key !== undefined) this.#onceKeys.remember(room.name, user, key, { epoch, seq: entry.seq });
     this.#bus.message(room.name, epoch, entry);
@@ -157,11 +157,4 @@ export class MemoryBroker implements Broker {
   #mustBeOpen(): void {
     if (!this.#bus.isOpen) throw new BrokerError('unavailable', 'the broker is not running');
   }
-}
-
-/** The body as memory of its own: a small Buffer is a slice of a pool, and history would hold back all of it. */
-function ownMemory(body: string): Buffer {
-  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(body));
-  bytes.write(body);
-  return bytes;
 }

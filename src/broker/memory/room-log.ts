@@ -4,23 +4,26 @@
  * log is one life of a room, hence one epoch; with no Redis behind it that can
  * lose a tail, it has one term for ever. It knows nothing of time or of other
  * rooms: when to forget is decided by room-store.ts.
+ *
+ * A kept message is bytes in a slab (core/body-store.ts), as on a node with Redis: as an object with a Buffer of
+ * its own each would die old, and the collections that takes stop the loop. docs/decisions/0023.
  */
 import type { Entry, HistoryPage, HistoryQuery, ReadResult } from '../broker.ts';
+import { BodyStore } from '../../core/body-store.ts';
 import type { Position, ResetReason } from '../../protocol/position.ts';
 
 type WithoutPresence<Result> = Result extends unknown ? Omit<Result, 'presenceVersion'> : never;
 /** A `ReadResult` but for the presence version, of which a log knows nothing. */
 export type LogRead = WithoutPresence<ReadResult>;
 
-/** Reckoned for an entry beside its body: the object, the map's slot, the buffer's own records. */
-const ENTRY_OVERHEAD_BYTES = 256;
+/** Reckoned for an entry beside its body: its place, and its share of what is free in a slab. */
+const ENTRY_OVERHEAD_BYTES = 200;
 
 export class RoomLog {
   readonly epoch: string;
   readonly #keepMax: number;
-  /** seq -> entry, without a hole from `#first` to `#top`. */
-  readonly #entries = new Map<number, Entry>();
-  #first = 1;
+  /** Without a hole: the newest has the number `#top`. */
+  readonly #bodies = new BodyStore();
   #top = 0;
   #bytes = 0;
 
@@ -39,31 +42,31 @@ export class RoomLog {
   }
 
   get count(): number {
-    return this.#entries.size;
+    return this.#bodies.size;
   }
 
+  /** The number of the oldest that is kept, or would be. */
+  get #first(): number {
+    return this.#top - this.count + 1;
+  }
+
+  /** Copies the body; the entry returned has the caller's. */
   append(ts: number, body: Buffer): Entry {
     this.#top += 1;
-    const entry: Entry = { seq: this.#top, ts, body };
-    this.#entries.set(entry.seq, entry);
+    this.#bodies.push(ts, body);
     this.#bytes += body.length + ENTRY_OVERHEAD_BYTES;
-    if (this.#entries.size > this.#keepMax) this.dropOldest();
-    return entry;
+    if (this.count > this.#keepMax) this.dropOldest();
+    return { seq: this.#top, ts, body };
   }
 
   dropOldest(): void {
-    const oldest = this.#entries.get(this.#first);
-    if (!oldest) return;
-    this.#entries.delete(this.#first);
-    this.#bytes -= oldest.body.length + ENTRY_OVERHEAD_BYTES;
-    this.#first += 1;
+    if (this.count > 0) this.#bytes -= this.#bodies.shift() + ENTRY_OVERHEAD_BYTES;
   }
 
   /** Forgets every message, but not the numbering: who comes back with a position below the top is told `trimmed`. */
   forgetEntries(): void {
-    this.#entries.clear();
+    this.#bodies.clear();
     this.#bytes = 0;
-    this.#first = this.#top + 1;
   }
 
   read(since: Position | null, limit: number): LogRead {
@@ -101,10 +104,10 @@ export class RoomLog {
   }
 
   #between(from: number, to: number): Entry[] {
+    const first = this.#first;
     const entries: Entry[] = [];
     for (let seq = from; seq <= to; seq += 1) {
-      const entry = this.#entries.get(seq);
-      if (entry) entries.push(entry);
+      entries.push({ seq, ts: this.#bodies.ts(seq - first), body: this.#bodies.body(seq - first) });
     }
     return entries;
   }
