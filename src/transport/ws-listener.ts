@@ -12,13 +12,11 @@ import type { Connection } from '../core/connection.ts';
 import type { Logger } from '../core/logger.ts';
 import { TokenBucket } from '../core/rate-limit.ts';
 import { closeWith } from '../node/replies.ts';
-import type { Turn } from '../node/turn.ts';
 import { CLOSE, type CloseCode } from '../protocol/codes.ts';
 import { SUBPROTOCOL } from '../protocol/limits.ts';
 import { AddressLimit } from './address-limit.ts';
 import type { AddressOf } from './client-address.ts';
 import { refuseUpgrade, sendRefusal, type UpgradeRefusal } from './upgrade.ts';
-import { UpgradeQueue, type UpgradeRequest } from './upgrade-queue.ts';
 import { DirectWrite, type DirectWriteSettings } from './direct-write.ts';
 import { WsConnection, type WsConnectionParts, type WsConnectionSettings } from './ws-connection.ts';
 import { type HeartbeatSettings, WsHeartbeat } from './ws-heartbeat.ts';
@@ -41,7 +39,7 @@ export interface WsListenerParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly turn: WsConnectionParts['turn'] & Pick<Turn, 'add'>;
+  readonly turn: WsConnectionParts['turn'];
   readonly outbox: WsConnectionParts['outbox'];
   readonly opened: (connection: Connection) => ConnectionSink;
   /** Whose connection it is, for the limit per address. Default: the other end of the socket. */
@@ -66,7 +64,6 @@ export class WsListener {
   readonly #connections = new Set<WsConnection>();
   readonly #addresses: AddressLimit;
   readonly #upgrades: TokenBucket;
-  readonly #waiting: UpgradeQueue;
   readonly #failedEarly = (error: Error) =>
     this.#parts.logger.debug({ error: error.message }, 'socket failed before the upgrade');
   #draining = false;
@@ -84,7 +81,6 @@ export class WsListener {
       settings.limitUpgradesPerSecond,
       clock.now(),
     );
-    this.#waiting = new UpgradeQueue(parts.turn, (upgrade) => this.#upgrade(upgrade));
     // A constant of its own because the types of `ws` do not know `closeTimeout` yet.
     const options = {
       noServer: true,
@@ -109,11 +105,9 @@ export class WsListener {
   }
 
   attach(http: Server): void {
-    http.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-      // `ws` listens for errors only once it has the socket; without this a reset before that ends the process.
-      socket.on('error', this.#failedEarly);
-      this.#waiting.add({ request, socket, head });
-    });
+    http.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) =>
+      this.#upgrade(request, socket, head),
+    );
     this.#heartbeat.start();
   }
 
@@ -139,9 +133,9 @@ export class WsListener {
     force.cancel();
   }
 
-  #upgrade({ request, socket, head }: UpgradeRequest): void {
-    // Gone while it waited: it has no address any more, and nobody is to be answered.
-    if (socket.destroyed) return;
+  #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    // `ws` listens for errors only once it has the socket; without this a reset before that ends the process.
+    socket.on('error', this.#failedEarly);
     const address = this.#parts.addressOf?.(request) ?? socket.remoteAddress ?? '';
     const refusal = refuseUpgrade(request, this.#parts.origins) ?? this.#overLimit(address);
     if (refusal) {
