@@ -26,15 +26,12 @@ export class Hub {
     else this.#users.set(session.user, present ? new Set([present, session]) : session);
   }
 
-  /** Forgets the session and all its subscriptions; returns the rooms it was in. */
-  remove(session: Session): readonly string[] {
-    if (!this.#sessions.delete(session.id)) return [];
+  /** Forgets the session. The rooms it is in are left one by one. */
+  remove(session: Session): void {
+    if (!this.#sessions.delete(session.id)) return;
     const present = this.#users.get(session.user);
     if (present instanceof Set && present.size > 1) present.delete(session);
     else this.#users.delete(session.user);
-    const rooms = [...session.subscriptions.keys()];
-    for (const room of rooms) this.leave(session, room);
-    return rooms;
   }
 
   /** Makes the subscription the session's one and only in its room. */

@@ -12,6 +12,7 @@ import type { Logger } from '../core/logger.ts';
 import type { PresenceSnapshot } from '../core/member.ts';
 import type { Access } from './access.ts';
 import { CatchUp, type CatchUpSettings } from './catch-up.ts';
+import { ClosedSessions } from './closed-sessions.ts';
 import { Dispatcher, type DispatchParts, type DispatchSettings } from './dispatch.ts';
 import { type DrainSettings, drain } from './drain.ts';
 import { FanOut, type FanOutSettings } from './fan-out.ts';
@@ -20,7 +21,6 @@ import { InboxJoins } from './inbox-join.ts';
 import { type InterestSettings, RoomInterest } from './interest.ts';
 import type { JoinSettings } from './join.ts';
 import { Isolation, type IsolationSettings } from './isolation.ts';
-import { leaveAllClosed } from './leave.ts';
 import { LinkStatus } from './link-status.ts';
 import { OutboxTotal } from './outbox-total.ts';
 import { PresenceRelay, type PresenceRelaySettings } from './presence-relay.ts';
@@ -205,6 +205,7 @@ export class Node {
       status: this.#status,
       relay: this.#relay,
     };
+    const closed = new ClosedSessions(rooms, this.turn);
     const greeting: HelloParts = {
       access,
       clock,
@@ -224,7 +225,7 @@ export class Node {
       requests: new RoomRequests(rooms),
       hello: (connection, frame) => hello(greeting, connection, frame),
       goodbye: (session) => {
-        leaveAllClosed(rooms, session);
+        closed.add(session);
         goodbye(greeting, session);
       },
     };

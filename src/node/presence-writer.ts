@@ -26,6 +26,15 @@ const REBUILDS_MAX = 64;
 const RETRY_MIN_MS = 200;
 const RETRY_MAX_MS = 3200;
 
+/** Holds ended before others have their turn: with what writing them costs some milliseconds. */
+const HOLDS_AT_ONCE = 256;
+const HOLDS_PAUSE_MS = 1;
+
+interface Hold {
+  readonly holding: Holding;
+  readonly untilMs: number;
+}
+
 interface Waiter {
   resolve(version: number): void;
   reject(error: Error): void;
@@ -45,6 +54,8 @@ export class PresenceWriter {
   /** Writes that failed: they wait for the retry timer, or for Redis to be back. */
   readonly #putOff = new Set<Holding>();
   readonly #waiters = new Map<Holding, Waiter[]>();
+  readonly #holds = new Fifo<Hold>();
+  #holdTimer: Timer | undefined;
   #retryTimer: Timer | undefined;
   #retryMs = RETRY_MIN_MS;
   #stopped = false;
@@ -88,12 +99,36 @@ export class PresenceWriter {
     const untilMs = this.#clock.now() + this.#settings.presenceHoldMs;
     const holding = this.ledger.close(room, user, untilMs);
     if (holding?.heldUntilMs !== untilMs) return;
-    this.#clock.after(this.#settings.presenceHoldMs, () => {
-      // A rejoin or a later close moved the moment; then this timer is not the one that ends it.
-      if (this.#stopped || holding.heldUntilMs !== untilMs) return;
-      this.ledger.expire(holding);
-      if (holding.dirty) this.#enqueue(holding);
-    });
+    this.#holds.push({ holding, untilMs });
+    this.#awaitHold();
+  }
+
+  /** Those who were closed together are over together, and may be a hundred thousand: the rest goes on a moment later. */
+  #endHolds(): void {
+    this.#holdTimer = undefined;
+    const nowMs = this.#clock.now();
+    for (let left = HOLDS_AT_ONCE; left > 0; left -= 1) {
+      const hold = this.#holds.peek();
+      if (!hold || hold.untilMs > nowMs) break;
+      this.#holds.shift();
+      this.#endHold(hold);
+    }
+    this.#awaitHold();
+  }
+
+  #endHold({ holding, untilMs }: Hold): void {
+    // A rejoin or a later close moved the moment; then this is not the one that ends it.
+    if (holding.heldUntilMs !== untilMs) return;
+    this.ledger.expire(holding);
+    if (holding.dirty) this.#enqueue(holding);
+  }
+
+  /** One timer for all: each hold is as long as the others, so the first to begin is the first to end. */
+  #awaitHold(): void {
+    const first = this.#holds.peek();
+    if (!first || this.#holdTimer || this.#stopped) return;
+    const waitMs = Math.max(HOLDS_PAUSE_MS, first.untilMs - this.#clock.now());
+    this.#holdTimer = this.#clock.after(waitMs, () => this.#endHolds());
   }
 
   /** The store may have forgotten this node: writes everything again, then drops what the store holds beyond it. */
@@ -129,6 +164,8 @@ export class PresenceWriter {
   /** From now on the store is left as it is: peers reap it after the hold (node/drain.ts). */
   stop(): void {
     this.#stopped = true;
+    this.#holdTimer?.cancel();
+    this.#holds.clear();
     this.#waiting.clear();
     this.#isWaiting.clear();
     this.#putOff.clear();

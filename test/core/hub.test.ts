@@ -51,18 +51,22 @@ describe('the hub', () => {
     expect(hub.rooms).toBe(0);
   });
 
-  it('forgets a session with all it was in, and says which rooms these were', () => {
+  it('forgets a session at once, and each room it was in when that is left', () => {
     const hub = new Hub();
     const ann = createSession('ann');
     const bob = createSession('bob');
     for (const session of [ann, bob]) hub.add(session);
     for (const room of ['a', 'b']) subscribe(hub, ann, room);
     subscribe(hub, bob, 'b');
-    expect(hub.remove(ann)).toEqual(['a', 'b']);
-    expect([hub.connections, hub.rooms, hub.connectionsOf('ann')]).toEqual([1, 1, 0]);
-    expect(ann.subscriptions.size).toBe(0);
+    hub.remove(ann);
+    expect([hub.connections, hub.connectionsOf('ann')]).toEqual([1, 0]);
     expect(hub.session(ann.id)).toBeUndefined();
-    expect(hub.remove(ann)).toEqual([]);
+    // Its rooms are left one by one.
+    expect([...ann.subscriptions.keys()]).toEqual(['a', 'b']);
+    for (const room of ann.subscriptions.keys()) hub.leave(ann, room);
+    expect([hub.rooms, ann.subscriptions.size]).toEqual([1, 0]);
+    hub.remove(ann);
+    expect(hub.connections).toBe(1);
   });
 
   it('does not mistake one connection for another of the same user', () => {
@@ -74,6 +78,7 @@ describe('the hub', () => {
       subscribe(hub, session, 'r');
     }
     hub.remove(first);
+    hub.leave(first, 'r');
     expect([...hub.members('r')].map((member) => member.session)).toEqual([second]);
     expect(hub.connectionsOf('ann')).toBe(1);
     expect(createFakeConnection().id).not.toBe(createFakeConnection().id);

@@ -222,7 +222,7 @@ describe('a room that is written in several turns', () => {
     if (!again || !closed) throw new Error('no members');
     fanOut.append('big', frame(1));
     take();
-    hub.remove(closed);
+    hub.leave(closed, 'big');
     join(again, 'big');
     takeAll();
     expect([again, closed].map(got)).toEqual([[], []]);

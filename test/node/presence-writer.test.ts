@@ -54,11 +54,38 @@ beforeEach(() => {
     snapshot: async () => ({ version, count: 0, members: [] }),
     countConnections: async (_user, count) => count,
   };
-  writer = new PresenceWriter(store, clock, createRecordingLogger(), { presenceHoldMs: 5_000 });
+  writer = new PresenceWriter(store, clock, createRecordingLogger(), {
+    presenceHoldMs: 5_000,
+  });
 });
 
 const unknown = new BrokerError('unknown_outcome', 'no answer in time');
 const refused = new BrokerError('unavailable', 'Redis is away');
+
+describe('the places of closed connections', () => {
+  it('end one by one in their time, and those of thousands that closed together not in one turn', async () => {
+    answerAtOnce = true;
+    await Promise.all(Array.from({ length: 3000 }, (_, n) => writer.enter('r', `user-${n}`, undefined)));
+    writes = [];
+    for (let n = 0; n < 3000; n += 1) writer.close('r', `user-${n}`);
+    // One of them comes back, and goes again a second later.
+    clock.advance(1000);
+    await writer.enter('r', 'user-7', undefined);
+    writer.close('r', 'user-7');
+    await clock.advanceAsync(3999);
+    expect(asked()).toEqual([]);
+    await clock.advanceAsync(1);
+    expect(asked().length).toBeGreaterThan(0);
+    expect(asked().length).toBeLessThanOrEqual(256);
+    await clock.advanceAsync(500);
+    expect(asked()).toHaveLength(2999);
+    expect(asked()).not.toContain('drop r user-7 closed');
+    await clock.advanceAsync(500);
+    expect(asked()).toHaveLength(3000);
+    expect(new Set(asked()).size).toBe(3000);
+    expect(clock.pendingTimers()).toBe(0);
+  });
+});
 
 describe('a rebuild', () => {
   it('lets who joins meanwhile wait for a few of those the node holds, not for all', async () => {
