@@ -14,7 +14,7 @@
 const SLAB_BYTES_MIN = 512;
 const SLAB_BYTES_MAX = 16_384;
 /** A larger body has a slab of its own: of those just over a half, each would leave the rest of one empty. */
-const ALONE_BYTES_MIN = SLAB_BYTES_MAX / 4;
+const SHARED_BYTES_MAX = SLAB_BYTES_MAX / 4;
 const PLACES_MIN = 8;
 /** Shared by all that are empty: a room nobody talks in costs next to nothing. */
 const NO_NUMBERS = new Uint32Array(0);
@@ -40,7 +40,7 @@ export class BodyStore {
   push(ts: number, body: Buffer): void {
     if (this.#size === this.#slabs.length) this.#grow();
     const place = (this.#head + this.#size) & (this.#slabs.length - 1);
-    const isAlone = body.length > ALONE_BYTES_MIN;
+    const isAlone = body.length > SHARED_BYTES_MAX;
     // Not from the pool, which would mix it with what others keep.
     const slab = isAlone ? Buffer.allocUnsafeSlow(body.length) : this.#slabFor(body.length);
     const start = isAlone ? 0 : this.#used;

@@ -95,10 +95,13 @@ export class PresenceLedger {
     if (holding && !holding.stated) holding.state = state;
   }
 
-  /** The same of a snapshot: what was set while nothing was heard. One from before what this node wrote last says nothing of it. */
+  /** The same of a snapshot: what was set while nothing was heard. */
   heardSnapshot(room: string, { version, members = [] }: PresenceSnapshot): void {
     for (const { user, state } of members) {
-      if ((this.get(room, user)?.version ?? 0) <= version) this.heardState(room, user, state);
+      const holding = this.get(room, user);
+      // Written later than the snapshot was made, or changed since: of that it says nothing. In a rebuild the version is 0.
+      const isNewer = holding && (holding.version > version || (holding.dirty && holding.version > 0));
+      if (!isNewer) this.heardState(room, user, state);
     }
   }
 

@@ -1,8 +1,9 @@
 /**
- * What closed connections leave behind: their places in rooms, their share in what this node hears, and their users' presence,
- * which is held for a while. When a proxy dies, hundreds of connections with hundreds of rooms each end in one turn, and all
- * of it at once would keep the loop for a third of a second; so it is a piece of work of the turn (turn.ts). Until then
- * nobody is harmed: a closed connection takes nothing.
+ * What closed connections leave behind: their places in rooms, their share in what this node hears, and their users'
+ * presence, which is held for a while. When a proxy dies, hundreds of connections with hundreds of rooms each end in one
+ * turn, and all of it at once would keep the loop; so what is more than a few is a piece of work of the turn (turn.ts).
+ * Until then a closed connection takes nothing; its user's hold begins a moment late, and who is back before that is
+ * present as with two tabs.
  */
 import { Fifo } from '../core/fifo.ts';
 import type { Session } from '../core/session.ts';
@@ -20,6 +21,8 @@ export class ClosedSessions implements Work {
   readonly #parts: Omit<LeaveParts, 'fanOut' | 'status'>;
   readonly #turn: Pick<Turn, 'add'>;
   readonly #waiting = new Fifo<Session>();
+  /** Rooms that may still be left at once in this turn. */
+  #atOnce = ROOMS_PER_STEP;
 
   constructor(parts: Omit<LeaveParts, 'fanOut' | 'status'>, turn: Pick<Turn, 'add'>) {
     this.#parts = parts;
@@ -36,8 +39,13 @@ export class ClosedSessions implements Work {
         if (session.queue.endsWithLeave(room)) this.#leave(session, room, true);
       }
     }
-    if (session.subscriptions.size === 0) return;
-    this.#waiting.push(session);
+    const { size } = session.subscriptions;
+    if (size === 0) return;
+    if (this.#waiting.size > 0 || size > this.#atOnce) this.#waiting.push(session);
+    else {
+      this.#atOnce -= size;
+      for (const room of session.subscriptions.keys()) this.#leave(session, room, false);
+    }
     this.#turn.add(this);
   }
 
@@ -51,6 +59,7 @@ export class ClosedSessions implements Work {
       }
       this.#waiting.shift();
     }
+    this.#atOnce = ROOMS_PER_STEP;
     return false;
   }
 

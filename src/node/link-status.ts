@@ -32,7 +32,7 @@ export class LinkStatus implements Work {
   #status: BrokerStatus = 'down';
   /** How to refuse what waits for Redis now; each waits under a deadline of its own. */
   readonly #waiting = new Set<() => void>();
-  /** Told `down` and not yet `up`: who is to be looked at once Redis is back, also by the sweep, where there is nobody else. */
+  /** Told `down` and not yet `up`. Where it is empty there is nobody to look for. */
   readonly #toldDown = new Set<Session>();
   /** What is told to all: the walk under way, and what changed since it began. */
   #walk: Walk | undefined;
@@ -83,6 +83,11 @@ export class LinkStatus implements Work {
     if (status === 'down' && this.#changes.at(-1) === 'up') this.#changes.pop();
     if (this.#changes.at(-1) !== status) this.#changes.push(status);
     this.#turn.add(this);
+  }
+
+  /** The connection is gone: without this each that ends while Redis is away would be kept until it is back. */
+  forget(session: Session): void {
+    this.#toldDown.delete(session);
   }
 
   /** A room is contiguous again. */
@@ -147,7 +152,6 @@ export class LinkStatus implements Work {
   }
 
   #tellUpIfHealed(session: Session): void {
-    if (session.closed) this.#toldDown.delete(session);
     if (!this.#toldDown.has(session) || session.awaitsInbox) return;
     for (const subscription of session.subscriptions.values()) {
       if (!this.#isLive(subscription.room)) return;

@@ -226,6 +226,7 @@ export class Node {
       hello: (connection, frame) => hello(greeting, connection, frame),
       goodbye: (session) => {
         closed.add(session);
+        this.#status.forget(session);
         goodbye(greeting, session);
       },
     };

@@ -36,9 +36,12 @@ export class PresenceFrames {
     const asked = this.#askedFor(room);
     if (asked.size === 0) return;
     const counted = textFrame(presenceCountFrame(room, version, count));
-    const snapshot = members ? textFrame(presenceSnapshotFrame(room, version, count, members)) : counted;
-    this.#append(room, snapshot, 'full', (member) => version >= member.presenceFrom);
-    this.#append(room, counted, 'count', (member) => version >= member.presenceFrom);
+    const audience = ({ presenceFrom }: Subscription) => version >= presenceFrom;
+    if (asked.has('full')) {
+      const whole = members ? textFrame(presenceSnapshotFrame(room, version, count, members)) : counted;
+      this.#append(room, whole, 'full', audience);
+    }
+    if (asked.has('count')) this.#append(room, counted, 'count', audience);
   }
 
   /** Everybody who is here, to one member. */

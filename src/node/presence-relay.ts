@@ -215,7 +215,8 @@ export class PresenceRelay {
       if (read.generation !== followed.generation) continue;
       if (read.snapshot && followed.replica.load(read.snapshot)) {
         followed.loading = undefined;
-        this.#loaded(room, read.snapshot);
+        // With the changes held meanwhile, which are newer.
+        this.#loaded(room, followed.replica.view);
         this.#tellSnapshot(room, followed);
         return;
       }
@@ -275,6 +276,8 @@ export class PresenceRelay {
       let seen = followed.replica.version;
       // What came while this process was busy is still in the socket; it counts.
       const timeOut = () => {
+        // Its change came in the turn in which this was due.
+        if (!watchers.has(look)) return;
         const present = followed.replica.version;
         // Late, but nothing is missing: a copy that moves on is good, and another one would be told to everybody.
         const isLate = present !== undefined && present !== seen && this.#clock.now() < untilMs;

@@ -58,6 +58,7 @@ export class PresenceWriter {
   #holdTimer: Timer | undefined;
   #retryTimer: Timer | undefined;
   #retryMs = RETRY_MIN_MS;
+  #rebuilds = 0;
   #stopped = false;
 
   constructor(store: PresenceStore, clock: Clock, logger: Logger, settings: PresenceWriterSettings) {
@@ -133,11 +134,15 @@ export class PresenceWriter {
 
   /** The store may have forgotten this node: writes everything again, then drops what the store holds beyond it. */
   async rebuild(): Promise<void> {
+    this.#rebuilds += 1;
+    const own = this.#rebuilds;
+    // A newer one writes everything anew: two beside each other would take twice the places of those who join.
+    const isOver = () => this.#stopped || own !== this.#rebuilds;
     const all = this.ledger.markAllDirty();
     if (all.length > 0) this.#logger.info({ held: all.length }, 'presence: holding everything again');
-    await this.#settleAll(all);
+    await this.#settleAll(all, isOver);
     for (const room of [...this.ledger.rooms()]) {
-      if (this.#stopped) return;
+      if (isOver()) return;
       try {
         await this.#store.reconcile(room, this.ledger.present(room));
       } catch (error) {
@@ -177,11 +182,11 @@ export class PresenceWriter {
   }
 
   /** A few at a time: who joins meanwhile waits for those, and not for everybody the node holds. */
-  async #settleAll(holdings: readonly Holding[]): Promise<void> {
+  async #settleAll(holdings: readonly Holding[], isOver: () => boolean): Promise<void> {
     const left = holdings[Symbol.iterator]();
     const settleInTurn = async () => {
       for (const holding of left) {
-        if (this.#stopped) return;
+        if (isOver()) return;
         // What failed is tried again by itself, and one that left meanwhile is written as such.
         await this.#settled(holding).catch(() => undefined);
       }

@@ -1,7 +1,7 @@
 /**
  * The end of a turn of the event loop: what is written to many is written here,
  * and no turn takes longer than its budget, whoever joins, leaves or drains. Who
- * has much to write (a room, the slow consumers, a change of status) is a `Work`
+ * has much to do (a room, the slow consumers, a change of status, what closed connections leave behind) is a `Work`
  * on one list and does a piece when it is its turn, so that a small room waits
  * for a piece of a large one and never for all of it. What is left goes on after
  * the next look at sockets and timers.

@@ -7,8 +7,10 @@
  */
 import { WebSocket } from 'ws';
 
-/** Frames of one peer, pings included, before others have their turn. What was read already is carried out, which is 64 KB at most. */
-const FRAMES_PER_TURN = 256;
+/** What one peer may bring before the others have their turn, in messages, pings and pongs; what was read already is carried out. */
+const SHARE_PER_TURN = 256;
+/** So many bytes are as much as a message: 64 KB are all of it, in batches and in large frames too. */
+const BYTES_PER_SHARE = 256;
 
 export interface SocketEvents {
   /** Calls `run` when the others had their turn. */
@@ -27,19 +29,21 @@ export class WsSocket extends WebSocket {
 
   hear(events: SocketEvents): void {
     this.events = events;
-    this.on('message', message).on('ping', pinged).on('error', failed).on('close', closed);
+    this.on('message', message).on('ping', pinged).on('pong', ponged).on('error', failed).on('close', closed);
   }
 
   /**
-   * A frame was taken. One socket that always has more to read is read 32 times in one look at all of them: up to 2 MB,
-   * seconds in which nobody else is heard.
+   * One socket that always has more to read is read 32 times in one look at all of them: up to 2 MB, seconds in which
+   * nobody else is heard.
    */
-  took(): void {
-    this.#taken += 1;
-    if (this.#taken < FRAMES_PER_TURN) return;
-    this.#taken = 0;
+  took(bytes: number): void {
+    this.#taken += 1 + Math.floor(bytes / BYTES_PER_SHARE);
+    if (this.#taken < SHARE_PER_TURN || this.isPaused) return;
     this.pause();
-    this.events?.afterTurn(() => this.resume());
+    this.events?.afterTurn(() => {
+      this.#taken = 0;
+      this.resume();
+    });
   }
 
   override close(code?: number, reason?: string | Buffer): void {
@@ -49,13 +53,17 @@ export class WsSocket extends WebSocket {
 }
 
 function message(this: WebSocket, data: unknown, isBinary: boolean): void {
-  (this as WsSocket).took();
+  (this as WsSocket).took((data as Buffer).length);
   (this as WsSocket).events?.message(data as Buffer, isBinary);
 }
 
 function pinged(this: WebSocket, payload: Buffer): void {
-  (this as WsSocket).took();
+  (this as WsSocket).took(payload.length);
   (this as WsSocket).events?.pinged(payload);
+}
+
+function ponged(this: WebSocket, payload: Buffer): void {
+  (this as WsSocket).took(payload.length);
 }
 
 function failed(this: WebSocket, error: Error): void {

@@ -9,6 +9,31 @@ function written(holding: Holding | undefined): void {
 }
 
 describe('the presence ledger', () => {
+  it('hears of a snapshot what was set elsewhere, but not what is older than its own', () => {
+    const ledger = new PresenceLedger();
+    const holding = ledger.enter('r', 'ann', '{"n":1}');
+    written(holding);
+    holding.version = 100;
+    const told = (version: number, state: string) => {
+      const members = [
+        { user: 'ann', state, since: 1 },
+        { user: 'nobody here', state, since: 1 },
+      ];
+      ledger.heardSnapshot('r', { version, count: 2, members });
+      return holding.state;
+    };
+    expect(told(99, '{"n":0}')).toBe('{"n":1}');
+    expect(told(100, '{"n":2}')).toBe('{"n":2}');
+    ledger.heardSnapshot('r', { version: 200, count: 5000 });
+    // Left and came back: the state ended with the membership, and the snapshot may be of before.
+    ledger.leave('r', 'ann', 'left');
+    ledger.enter('r', 'ann', undefined);
+    expect(told(101, '{"n":2}')).toBe(NO_STATE);
+    // In a rebuild all are to be written again, and whatever is newest is right.
+    ledger.markAllDirty();
+    expect(told(102, '{"n":3}')).toBe('{"n":3}');
+  });
+
   it('keeps apart who is held in a room, from the first one to the last', () => {
     const ledger = new PresenceLedger();
     const ann = ledger.enter('r', 'ann', undefined);

@@ -1,4 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { Hub } from '../../src/core/hub.ts';
+import type { FanOut } from '../../src/node/fan-out.ts';
+import { LinkStatus } from '../../src/node/link-status.ts';
+import { Turn } from '../../src/node/turn.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { createSession, subscribe } from '../support/fake-connection.ts';
 import { gate } from '../support/gate.ts';
 import { type Client, createNodeFixture, type NodeFixture } from '../support/node-fixture.ts';
 
@@ -25,6 +31,35 @@ function told(client: Client): unknown[] {
     return frame.type === 'reset' || frame.type === 'epoch' ? [`${frame.type} ${String(frame['seq'])}`] : [];
   });
 }
+
+describe('who is gone', () => {
+  it('is not looked for when Redis is back: each that ended meanwhile was kept until then', () => {
+    const clock = createFakeClock();
+    const hub = new Hub();
+    const asked: string[] = [];
+    const fanOut = { flushTo: () => undefined } as unknown as FanOut;
+    const status = new LinkStatus(hub, fanOut, new Turn(clock), (room) => {
+      asked.push(room);
+      return true;
+    });
+    const [ann, bob] = [createSession('ann'), createSession('bob')];
+    for (const session of [ann, bob]) {
+      hub.add(session);
+      subscribe(hub, session, `room of ${session.user}`);
+      status.greet(session);
+    }
+    hub.remove(ann);
+    status.forget(ann);
+    status.change('up');
+    clock.flushTurn();
+    expect(asked).toEqual(['room of bob']);
+    // Nobody is left to be told: the sweep has nothing to do.
+    asked.length = 0;
+    status.sweep();
+    clock.flushTurn();
+    expect(asked).toEqual([]);
+  });
+});
 
 describe('while Redis is away', () => {
   it('every connection is told down once, stays open, and is refused at once', async () => {

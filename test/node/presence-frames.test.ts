@@ -56,6 +56,20 @@ describe('the frames of a window', () => {
     expect(told).toEqual([]);
   });
 
+  it('of a snapshot are one for those who list members, one for those who count, and none for nobody', () => {
+    const snapshot = { version: 9, count: 1, members: [{ user: 'ann', state: '{}', since: 1 }] };
+    for (const [mode, isListed] of [
+      ['full', true],
+      ['count', false],
+    ] as const) {
+      const { frames, told, member } = begin();
+      const only = member(mode, 1);
+      frames.tellSnapshot('r', snapshot);
+      expect(told.map(({ to }) => to)).toEqual([[only]]);
+      expect(told.map(({ frame }) => 'members' in frame)).toEqual([isListed]);
+    }
+  });
+
   it('are one count for who wants counts, however many joined and whenever it joined itself', () => {
     const { frames, told, member } = begin();
     const members = [member('count', 1), member('none', 1), member('count', 20)];

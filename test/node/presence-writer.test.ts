@@ -108,6 +108,21 @@ describe('a rebuild', () => {
     expect(new Set(asked().filter((what) => what.startsWith('hold'))).size).toBe(2001);
   });
 
+  it('takes the place of one that is under way', async () => {
+    answerAtOnce = true;
+    await Promise.all(Array.from({ length: 300 }, (_, n) => writer.enter('r', `user-${n}`, undefined)));
+    answerAtOnce = false;
+    writes = [];
+    const rebuilt = [writer.rebuild(), writer.rebuild()];
+    await settle();
+    expect(asked().length).toBeLessThanOrEqual(64);
+    answerAtOnce = true;
+    for (const { gate: own } of writes) own.open();
+    await Promise.all(rebuilt);
+    expect(new Set(asked().filter((what) => what.startsWith('hold'))).size).toBe(300);
+    expect(asked().filter((what) => what.startsWith('reconcile'))).toHaveLength(1);
+  });
+
   it('goes on past what fails, and ends with the node', async () => {
     answerAtOnce = true;
     for (const user of ['ann', 'bob']) await writer.enter('r', user, undefined);

@@ -285,6 +285,26 @@ describe('the state of a user', () => {
     expect(reply.members).toMatchObject([{ user: 'ann', state: '{"n":2}' }]);
   });
 
+  it('that was set elsewhere while a snapshot was under way is not undone by it', async () => {
+    const [one, two] = beginTwo();
+    const [here, there] = [await one.hello('ann'), await two.hello('ann')];
+    for (const client of [here, there]) await client.join('r', { state: { n: 1 } });
+    await one.advance(200);
+    const held = gate();
+    one.store.after('snapshot', () => held.opened);
+    one.store.events.gap('r');
+    await one.settle();
+    expect(await there.request({ type: 'state', room: 'r', state: { n: 2 } })).toMatchObject({ type: 'ok' });
+    one.store.after('snapshot', undefined);
+    held.open();
+    await one.advance(200);
+    one.store.empty();
+    one.store.rebuild();
+    await one.advance(200);
+    const { members } = await one.store.presence.snapshot('r', 10);
+    expect(members).toMatchObject([{ user: 'ann', state: '{"n":2}' }]);
+  });
+
   it('that was acknowledged is in what its own connection is told when it joins again', async () => {
     const { hello, store, advance } = begin();
     const ann = await hello('ann');
