@@ -218,6 +218,21 @@ describe('a join with a position', () => {
     expect(reads(store)).toEqual(['read r', 'history r']);
   });
 
+  it('gives as many of the last as are asked for, also where fewer were read before', async () => {
+    const { hello, store } = begin();
+    await published(store, 'r', 9);
+    for (const [name, history] of [
+      ['ann', 3],
+      ['bob', 6],
+      ['cid', 4],
+    ] as const) {
+      const client = await hello(name);
+      await client.join('r', { history });
+      expect(client.connection.seqs('r')).toHaveLength(history);
+    }
+    expect(reads(store)).toEqual(['read r', 'history r', 'history r']);
+  });
+
   it('asks for "the last n" once also where fewer than n are kept', async () => {
     // Of a room whose history has expired every joiner asked the store, until n new messages had come.
     const { hello, store, clock } = begin({ historyTtlS: 300 });
