@@ -79,7 +79,7 @@ describe('the frames of a window', () => {
   });
 
   it('are one count for everybody where the room is too big to tell who', () => {
-    // A frame for each joiner, looked at for every member: 5,000 that joined one room kept the loop for half of the time.
+    // A frame for each joiner, looked at for every member, was a fifth of what 5,000 joins into one room cost.
     const { frames, told, member } = begin();
     const [counts, lists] = [member('count', 1), member('full', 20)];
     frames.tellWindow('r', joins(50), true);
