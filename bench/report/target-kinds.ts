@@ -1,5 +1,5 @@
 /** The kinds of targets there are: ours under a bound, ours under a share of a peer's, no stall. */
-import { keptUp } from '../scenarios/rate.ts';
+import { keptUp } from '../scenarios/kept-up.ts';
 import type { Figures } from '../scenarios/scenario.ts';
 import type { Row } from './results.ts';
 

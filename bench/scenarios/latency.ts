@@ -1,7 +1,8 @@
 /** From a publish on one node to the members on another, at shares of what the cluster can do. */
 import { RATE_COLUMNS } from './columns.ts';
 import { isGeneratorBound } from './generator-bound.ts';
-import { keptUp, measureRate } from './rate.ts';
+import { keptUp } from './kept-up.ts';
+import { measureRate } from './rate.ts';
 import type { Measured, Scenario, ScenarioSettings } from './scenario.ts';
 import { type Session, withPeer } from './session.ts';
 

@@ -7,6 +7,7 @@ import { percentileMs } from '../generator/histogram.ts';
 import { cpuSeconds, isRunning } from '../machine/processes.ts';
 import { GENERATOR_BOUND_NOTE, isGeneratorBound } from './generator-bound.ts';
 import { watchGenerator } from './generator-watch.ts';
+import { keptUp } from './kept-up.ts';
 import type { Figures } from './scenario.ts';
 import type { Session } from './session.ts';
 import { type StallWatch, watchStalls } from './stalls.ts';
@@ -102,13 +103,6 @@ async function measured(session: Session, order: RateOrder, stalls: StallWatch):
     generatorPercent: busyPercent,
     generatorLagMs: published.lagP99Us / 1000,
   };
-}
-
-/** More than this in time still counts as keeping up: a percent may be on its way when the clock stops. */
-const KEPT_UP_PERCENT = 99;
-
-export function keptUp(figures: Figures): boolean {
-  return (figures['inTimePercent'] ?? 0) >= KEPT_UP_PERCENT && figures['refused'] === 0;
 }
 
 /** Why a ramp ends at these figures: undefined where it goes on. */

@@ -48,9 +48,10 @@ export class PresenceWriter {
   readonly #settings: PresenceWriterSettings;
   /** Writes under way, each with those who asked before it began. */
   readonly #writing = new Map<Holding, readonly Waiter[]>();
-  /** Dirty and not being written, in the order they became so. Not a Set alone: taking from its front again and again walks over all that was taken before. */
+  /** Dirty and not being written, in the order they became so. */
   readonly #waiting = new Fifo<Holding>();
-  readonly #isWaiting = new Set<Holding>();
+  /** The same, to be found in. Taking from the front of a Set again and again walks over all that was taken before. */
+  readonly #queued = new Set<Holding>();
   /** Writes that failed: they wait for the retry timer, or for Redis to be back. */
   readonly #putOff = new Set<Holding>();
   readonly #waiters = new Map<Holding, Waiter[]>();
@@ -172,7 +173,7 @@ export class PresenceWriter {
     this.#holdTimer?.cancel();
     this.#holds.clear();
     this.#waiting.clear();
-    this.#isWaiting.clear();
+    this.#queued.clear();
     this.#putOff.clear();
     for (const holding of [...this.#writing.keys(), ...this.#waiters.keys()]) {
       const code = this.#writing.has(holding) ? 'unknown_outcome' : 'unavailable';
@@ -212,8 +213,8 @@ export class PresenceWriter {
   }
 
   #wait(holding: Holding): void {
-    if (this.#isWaiting.has(holding)) return;
-    this.#isWaiting.add(holding);
+    if (this.#queued.has(holding)) return;
+    this.#queued.add(holding);
     this.#waiting.push(holding);
   }
 
@@ -221,7 +222,7 @@ export class PresenceWriter {
     while (this.#writing.size < WRITES_MAX) {
       const holding = this.#waiting.shift();
       if (!holding) return;
-      this.#isWaiting.delete(holding);
+      this.#queued.delete(holding);
       void this.#write(holding);
     }
   }
