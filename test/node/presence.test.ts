@@ -532,6 +532,22 @@ describe('what a member chose to receive', () => {
   });
 });
 
+describe('who asked while a window was open', () => {
+  it('is told from there on: the next diff joins on to the answer', async () => {
+    const { hello, advance } = begin();
+    const ann = await hello('ann');
+    await ann.join('r');
+    await advance(200);
+    await (await hello('bob')).join('r', { presence: 'none' });
+    const { version } = await ann.request({ type: 'presence', room: 'r' });
+    ann.connection.take();
+    await (await hello('cid')).join('r', { presence: 'none' });
+    await advance(200);
+    const frames = ann.connection.of('presence', 'r').filter((frame) => frame['version'] !== version);
+    expect(frames).toMatchObject([{ previous: version, count: 3, joined: [{ user: 'cid' }] }]);
+  });
+});
+
 describe('a storm of joins', () => {
   it('is one count for who wants counts, before and after its own join', async () => {
     const { hello, advance } = begin();

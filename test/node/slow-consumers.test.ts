@@ -812,6 +812,34 @@ describe('all that waits on a node', () => {
     expect(asked).toBe(1);
   });
 
+  it('is looked for again where something came to wait while it was counted: that may be behind the count', () => {
+    const many = Array.from({ length: 40 }, () => held(0, ...Array.from({ length: 1000 }, () => shared)));
+    const clock = createFakeClock();
+    const turn = new Turn(clock);
+    let counts = 0;
+    const total = new OutboxTotal(1_000_000, turn, () => {
+      counts += 1;
+      return many;
+    });
+    let grown = false;
+    const growing: Work = {
+      listed: false,
+      step() {
+        if (counts === 1 && !grown) total.grew(1);
+        grown = counts === 1;
+        return !grown;
+      },
+    };
+    total.grew(1);
+    total.check();
+    turn.add(growing);
+    clock.flushTurn();
+    expect([counts, grown]).toEqual([1, true]);
+    total.check();
+    clock.flushTurn();
+    expect(counts).toBe(2);
+  });
+
   it('is looked at as soon as a good part of the cap came to wait, not only once a second', async () => {
     const clock = createFakeClock();
     const turn = new Turn(clock);
